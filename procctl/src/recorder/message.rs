@@ -70,6 +70,10 @@ pub struct Run {
     pub table: u32,
     /// Who beats for it.
     pub beats: Beats,
+    /// Whether its lines begin with a time of their own, as those of `jobs` do; the recorder puts
+    /// one before every line of the others.
+    #[serde(default)]
+    pub stamped: bool,
     /// Which descriptors come with this message, in order.
     pub attached: Vec<Attached>,
 }
@@ -266,6 +270,7 @@ mod tests {
             slot: Some((3, 4)),
             table: 0,
             beats: Beats::Output,
+            stamped: false,
             attached: vec![Attached::Output],
         };
         send(&ours, &ToRecorder::Run(run.clone()), &[read.as_fd()]).unwrap();
