@@ -1,1 +1,9 @@
-//! jobs
+//! Runs one job, described by one XML file, in one process. Kinds of jobs are plug-ins: see [`job::Job`] and [`kinds`].
+//! When a job runs is not decided here, nor is a job killed here: that is the work of `procctl` and `checkproc`.
+
+pub mod context;
+pub mod error;
+pub mod job;
+pub mod kinds;
+pub mod progress;
+pub mod stop;

@@ -1,0 +1,158 @@
+//! The wish to stop, and the wish to run now: set by signals, seen by whoever works or waits.
+//! A wait sleeps in `poll` on a socket that the signals write to, so it ends at once and costs nothing meanwhile.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    os::{fd::AsFd, unix::net::UnixStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM, SIGUSR1},
+    flag, low_level,
+};
+
+/// Shared by everyone in the process who has to notice a stop. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<Wishes>);
+
+#[derive(Debug)]
+struct Wishes {
+    /// The signal that asked for the stop; 0 = none did.
+    asked: Arc<AtomicUsize>,
+    /// A pass is wanted now (SIGUSR1 to a resident job).
+    trigger: Arc<AtomicBool>,
+    /// Becomes readable with every wish.
+    wake: UnixStream,
+    /// The other end, for wishes that come from this process.
+    waker: UnixStream,
+}
+
+impl Stop {
+    /// A stop that only [`Stop::ask`] can set.
+    ///
+    /// # Errors
+    /// When the system gives no socket pair.
+    pub fn new() -> io::Result<Stop> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        Ok(Stop(Arc::new(Wishes {
+            asked: Arc::default(),
+            trigger: Arc::default(),
+            wake,
+            waker,
+        })))
+    }
+
+    /// A stop set by SIGTERM and SIGINT; SIGUSR1 triggers a pass. A second SIGINT ends the process on the spot.
+    ///
+    /// # Errors
+    /// When the system gives no socket pair or refuses a signal.
+    pub fn by_signals() -> io::Result<Stop> {
+        let stop = Stop::new()?;
+        let wishes = &stop.0;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupted))?;
+        flag::register(SIGINT, interrupted)?;
+        for (signal, number) in [(SIGTERM, 15), (SIGINT, 2)] {
+            flag::register_usize(signal, Arc::clone(&wishes.asked), number)?;
+            low_level::pipe::register(signal, wishes.waker.try_clone()?)?;
+        }
+        flag::register(SIGUSR1, Arc::clone(&wishes.trigger))?;
+        low_level::pipe::register(SIGUSR1, wishes.waker.try_clone()?)?;
+        Ok(stop)
+    }
+
+    /// Asks for a stop as that signal would.
+    pub fn ask(&self, signal: i32) {
+        self.0
+            .asked
+            .store(usize::try_from(signal).unwrap_or(15), Ordering::Release);
+        // A full socket wakes just as well, so a failed write may be forgotten.
+        let _ = (&self.0.waker).write(&[1]);
+    }
+
+    /// The signal that asked for a stop.
+    #[must_use]
+    pub fn asked(&self) -> Option<i32> {
+        match self.0.asked.load(Ordering::Acquire) {
+            0 => None,
+            signal => i32::try_from(signal).ok(),
+        }
+    }
+
+    /// Takes the wish for a pass now, if there is one.
+    #[must_use]
+    pub fn take_trigger(&self) -> bool {
+        self.0.trigger.swap(false, Ordering::AcqRel)
+    }
+
+    /// Sleeps so long at most; less when a wish comes in or one of the descriptors has something to read (or its far end is gone).
+    pub fn sleep(&self, long: Duration, also: &[&dyn AsFd]) {
+        let deadline = Instant::now() + long;
+        while self.asked().is_none() && !self.0.trigger.load(Ordering::Acquire) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let limit = Timespec::try_from(left.min(Duration::from_secs(86_400)))
+                .expect("a day fits into a timespec");
+            let mut fds: Vec<PollFd<'_>> =
+                std::iter::once(PollFd::new(&self.0.wake, PollFlags::IN))
+                    .chain(
+                        also.iter()
+                            .map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)),
+                    )
+                    .collect();
+            // Interrupted by a signal: the flags tell.
+            if poll(&mut fds, Some(&limit)).is_err() {
+                continue;
+            }
+            if fds[1..].iter().any(|fd| !fd.revents().is_empty()) {
+                return;
+            }
+            if self.asked().is_none() {
+                self.drain();
+            }
+        }
+    }
+
+    /// Forgets wake-ups that were seen. A stop stays readable for ever: it is final.
+    fn drain(&self) {
+        let mut bytes = [0; 64];
+        while matches!((&self.0.wake).read(&mut bytes), Ok(n) if n > 0) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_ends_a_long_sleep() {
+        let stop = Stop::new().unwrap();
+        let other = stop.clone();
+        let start = Instant::now();
+        let thread = std::thread::spawn(move || other.ask(15));
+        stop.sleep(Duration::from_secs(60), &[]);
+        thread.join().unwrap();
+        assert_eq!(stop.asked(), Some(15));
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_short_sleep_ends_by_itself_and_input_ends_a_long_one() {
+        let stop = Stop::new().unwrap();
+        stop.sleep(Duration::from_millis(1), &[]);
+        let (a, mut b) = UnixStream::pair().unwrap();
+        b.write_all(b"x").unwrap();
+        stop.sleep(Duration::from_secs(60), &[&a]);
+        assert_eq!(stop.asked(), None);
+    }
+}
