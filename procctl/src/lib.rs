@@ -2,3 +2,4 @@
 
 pub mod recorder;
 pub mod socket;
+pub mod spawn;

@@ -1,0 +1,583 @@
+//! The one room of procctl with `unsafe`: what happens between fork and exec, and the few system
+//! calls that no safe wrapper offers. It decides nothing; all that a child needs is prepared
+//! by the caller, since after the fork nothing may allocate, lock or unwind.
+#![expect(
+    unsafe_code,
+    reason = "fork, exec and descriptors taken over from an earlier program have no safe form"
+)]
+
+use std::ffi::{CString, c_char, c_int, c_long};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// Exit code of a child whose program could not be executed.
+pub const NOT_EXECUTED: i32 = 127;
+
+/// `CLONE_INTO_CGROUP` of `linux/sched.h`: the child is born in the cgroup, which spares the
+/// kernel's slow way of moving it there.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Highest signal number on Linux.
+const LAST_SIGNAL: c_int = 64;
+
+/// Everything a child needs, ready before the fork.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Names the child in a [`Failure`].
+    pub run: u64,
+    /// Absolute paths of the program, tried in turn while they do not exist (a walk over `PATH`).
+    pub programs: Vec<CString>,
+    /// The argument vector, from the program's name on.
+    pub arguments: Vec<CString>,
+    /// `NAME=value` each; nothing else is inherited.
+    pub environment: Vec<CString>,
+    /// Working folder.
+    pub folder: CString,
+    /// File mode creation mask, or the parent's.
+    pub umask: Option<u32>,
+    /// Scheduling priority, -20 to 19, or the parent's.
+    pub nice: Option<i32>,
+    /// Resource (`RLIMIT_…`), soft and hard limit.
+    pub limits: Vec<(u32, u64, u64)>,
+    /// User to become, or the parent's.
+    pub identity: Option<Identity>,
+    /// Standard input.
+    pub input: BorrowedFd<'a>,
+    /// Standard output.
+    pub output: BorrowedFd<'a>,
+    /// Standard error.
+    pub errors: BorrowedFd<'a>,
+    /// Becomes descriptor 3; everything else above 2 is closed by the exec.
+    pub third: Option<BorrowedFd<'a>>,
+    /// The open folder of the cgroup to be born in; where the kernel refuses, it is born outside.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Where the child writes its [`Failure`]; close-on-exec and above descriptor 3.
+    pub failures: BorrowedFd<'a>,
+}
+
+/// The user a child becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// All groups, as `initgroups` would set them; `None` keeps the parent's (no right to change them).
+    pub groups: Option<Vec<u32>>,
+}
+
+/// A child that was born. Whether its program could be executed shows later: a [`Failure`], and
+/// its end with code [`NOT_EXECUTED`].
+#[derive(Debug)]
+pub struct Born {
+    /// Process id, which is its session and process group, too.
+    pub pid: i32,
+    /// Its pidfd, opened before anybody could reap it.
+    pub pidfd: OwnedFd,
+    /// Whether it was born in the cgroup that was asked for.
+    pub in_cgroup: bool,
+}
+
+/// What a child was doing when it failed before its program began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// The run it was started for.
+    pub run: u64,
+    /// The step that failed.
+    pub step: Step,
+    /// Why.
+    pub errno: i32,
+}
+
+/// The child's way to its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Step {
+    /// Becoming leader of a session of its own.
+    Session = 1,
+    /// Taking the priority.
+    Nice,
+    /// Setting a resource limit.
+    Limit,
+    /// Giving up the parent's groups.
+    Groups,
+    /// Changing the group.
+    Group,
+    /// Changing the user.
+    User,
+    /// Changing to the working folder.
+    Folder,
+    /// Placing the standard descriptors.
+    Descriptors,
+    /// Executing the program.
+    Execute,
+}
+
+impl Step {
+    /// What was being done, as a fragment of a message.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Step::Session => "start a session",
+            Step::Nice => "set the priority",
+            Step::Limit => "set a resource limit",
+            Step::Groups => "set the groups",
+            Step::Group => "change the group",
+            Step::User => "change the user",
+            Step::Folder => "change to the working folder",
+            Step::Descriptors => "place the standard descriptors",
+            Step::Execute => "execute the program",
+        }
+    }
+
+    const ALL: [Step; 9] = [
+        Step::Session,
+        Step::Nice,
+        Step::Limit,
+        Step::Groups,
+        Step::Group,
+        Step::User,
+        Step::Folder,
+        Step::Descriptors,
+        Step::Execute,
+    ];
+}
+
+impl Failure {
+    /// Bytes of a failure on the pipe; small enough that a write is whole or not at all.
+    pub const SIZE: usize = 16;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..8].copy_from_slice(&self.run.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&(self.step as u32).to_ne_bytes());
+        bytes[12..].copy_from_slice(&self.errno.to_ne_bytes());
+        bytes
+    }
+
+    /// Reads back what a child wrote; `None` for bytes that no child of ours writes.
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Option<Failure> {
+        let word = |at: usize| <[u8; 4]>::try_from(&bytes[at..at + 4]).ok();
+        let step = u32::from_ne_bytes(word(8)?);
+        Some(Failure {
+            run: u64::from_ne_bytes(<[u8; 8]>::try_from(&bytes[..8]).ok()?),
+            step: Step::ALL.into_iter().find(|known| *known as u32 == step)?,
+            errno: i32::from_ne_bytes(word(12)?),
+        })
+    }
+}
+
+/// Forks a child that becomes `launch.programs`. Errors are those of the fork itself.
+///
+/// Signals are blocked meanwhile, so that no disposition of the parent runs in the child.
+pub fn launch(launch: &Launch<'_>) -> io::Result<Born> {
+    let arguments = pointers(&launch.arguments);
+    let environment = pointers(&launch.environment);
+    let blocked = block_all();
+    let mut copied = clone_child(launch.cgroup);
+    if launch.cgroup.is_some() && copied.is_err() {
+        copied = clone_child(None);
+    }
+    if copied
+        .as_ref()
+        .is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS))
+    {
+        copied = fork_child();
+    }
+    let born = match copied {
+        Ok(Some(born)) => Ok(born),
+        Ok(None) => become_program(launch, &arguments, &environment),
+        Err(error) => Err(error),
+    };
+    restore(&blocked);
+    born
+}
+
+/// The null-terminated form that `execve` wants; valid as long as `strings` is.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain([ptr::null()])
+        .collect()
+}
+
+fn block_all() -> libc::sigset_t {
+    // SAFETY: both sets are plain memory of this frame, filled by the calls themselves.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        let mut before = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &all, &mut before);
+        before
+    }
+}
+
+fn restore(mask: &libc::sigset_t) {
+    // SAFETY: `mask` was filled by the kernel in `block_all`.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
+}
+
+/// A plain copying fork that also hands out a pidfd; `None` in the child.
+fn clone_child(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Born>> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: an all-zero `clone_args` is the kernel's documented default.
+    let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
+    how.flags = u64::from(libc::CLONE_PIDFD.unsigned_abs());
+    how.pidfd = ptr::from_mut(&mut pidfd) as u64;
+    how.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+    if let Some(cgroup) = cgroup {
+        how.flags |= CLONE_INTO_CGROUP;
+        how.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of memory and stack, as after fork();
+    // `how` and `pidfd` live on this frame. The child makes only async-signal-safe calls.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const how, size_of_val(&how)) };
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => {
+            // SAFETY: the kernel has just opened this descriptor for us and nobody else knows it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            let in_cgroup = cgroup.is_some();
+            Ok(Some(Born {
+                pid,
+                pidfd,
+                in_cgroup,
+            }))
+        }
+    }
+}
+
+/// The same where clone3 is missing or forbidden (old containers); `None` in the child.
+fn fork_child() -> io::Result<Option<Born>> {
+    // SAFETY: the child makes only async-signal-safe calls.
+    let pid = match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => return Ok(None),
+        pid => pid,
+    };
+    // nobody but us can reap it, so its number cannot have passed to another process
+    let id = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::NotFound)?;
+    let pidfd = rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty())?;
+    Ok(Some(Born {
+        pid,
+        pidfd,
+        in_cgroup: false,
+    }))
+}
+
+/// The child's side. Async-signal-safe calls only; never comes back.
+fn become_program(
+    launch: &Launch<'_>,
+    arguments: &[*const c_char],
+    environment: &[*const c_char],
+) -> ! {
+    let step = match prepare(launch) {
+        Ok(()) => {
+            execute(launch, arguments, environment);
+            Step::Execute
+        }
+        Err(step) => step,
+    };
+    // SAFETY: errno is this thread's own; write and _exit are async-signal-safe.
+    unsafe {
+        let failure = Failure {
+            run: launch.run,
+            step,
+            errno: *libc::__errno_location(),
+        };
+        let bytes = failure.to_bytes();
+        libc::write(
+            launch.failures.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+        );
+        libc::_exit(NOT_EXECUTED)
+    }
+}
+
+/// Leaves everything of the parent's behind; stops at the first step that fails.
+fn prepare(launch: &Launch<'_>) -> Result<(), Step> {
+    let done = |result: c_long, step: Step| if result < 0 { Err(step) } else { Ok(()) };
+    // SAFETY: each call gets plain values or memory that `launch` owns. Identity is changed by
+    // raw calls, since the C library's wrappers would look for threads that a fork does not copy.
+    unsafe {
+        // the raw call reaches the two signals that the C library keeps for itself, too
+        let default = [0u64; 4];
+        for signal in 1..=LAST_SIGNAL {
+            let none = ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8);
+        }
+        done(libc::setsid().into(), Step::Session)?;
+        if let Some(nice) = launch.nice {
+            done(
+                libc::setpriority(libc::PRIO_PROCESS, 0, nice).into(),
+                Step::Nice,
+            )?;
+        }
+        for &(resource, soft, hard) in &launch.limits {
+            let limit = libc::rlimit {
+                rlim_cur: soft,
+                rlim_max: hard,
+            };
+            done(
+                libc::setrlimit(resource as libc::__rlimit_resource_t, &limit).into(),
+                Step::Limit,
+            )?;
+        }
+        if let Some(identity) = &launch.identity {
+            if let Some(groups) = &identity.groups {
+                done(
+                    libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()),
+                    Step::Groups,
+                )?;
+            }
+            done(
+                libc::syscall(libc::SYS_setgid, identity.gid as c_long),
+                Step::Group,
+            )?;
+            done(
+                libc::syscall(libc::SYS_setuid, identity.uid as c_long),
+                Step::User,
+            )?;
+        }
+        if let Some(umask) = launch.umask {
+            libc::umask(umask);
+        }
+        done(libc::chdir(launch.folder.as_ptr()).into(), Step::Folder)?;
+        let standard = [launch.input, launch.output, launch.errors];
+        for (target, source) in (0..).zip(standard.into_iter().chain(launch.third)) {
+            done(place(source.as_raw_fd(), target), Step::Descriptors)?;
+        }
+        let first = if launch.third.is_some() { 4 } else { 3 };
+        // our own are close-on-exec already; this is for what others opened in this process
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+    }
+    Ok(())
+}
+
+/// Makes descriptor `target` (0 to 3) a copy of `source` that survives the exec.
+fn place(source: RawFd, target: RawFd) -> c_long {
+    // SAFETY: both are plain numbers; a wrong one is an error, not a fault.
+    let result = unsafe {
+        if source == target {
+            libc::fcntl(target, libc::F_SETFD, 0)
+        } else {
+            libc::dup2(source, target)
+        }
+    };
+    result.into()
+}
+
+/// Tries the candidates as `execvp` does; on return errno says why none could be executed.
+fn execute(launch: &Launch<'_>, arguments: &[*const c_char], environment: &[*const c_char]) {
+    // SAFETY: the arrays are null-terminated and point into strings that `launch` owns; errno is ours.
+    unsafe {
+        let mut reason = libc::ENOENT;
+        for program in &launch.programs {
+            libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+            match *libc::__errno_location() {
+                libc::ENOENT | libc::ENOTDIR => {}
+                libc::EACCES => reason = libc::EACCES,
+                other => {
+                    reason = other;
+                    break;
+                }
+            }
+        }
+        *libc::__errno_location() = reason;
+    }
+}
+
+/// Which side of [`detach`] this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The process that the user started.
+    Starter,
+    /// The new one, away from the terminal: a session of its own, not its leader.
+    Detached,
+}
+
+/// Leaves terminal and caller by a double fork. Call it before any thread is started.
+pub fn detach() -> io::Result<Side> {
+    // SAFETY: the program has one thread here, so the copies are whole and may go on as usual.
+    unsafe {
+        match libc::fork() {
+            -1 => return Err(io::Error::last_os_error()),
+            0 => {
+                libc::setsid();
+                match libc::fork() {
+                    0 => return Ok(Side::Detached),
+                    -1 => libc::_exit(1),
+                    _ => libc::_exit(0),
+                }
+            }
+            between => {
+                let mut status = 0;
+                while libc::waitpid(between, &mut status, 0) < 0 {
+                    let error = io::Error::last_os_error();
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        return Err(error);
+                    }
+                }
+                if status != 0 {
+                    return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+                }
+            }
+        }
+    }
+    Ok(Side::Starter)
+}
+
+/// Ignores every signal that may be ignored, but SIGCHLD, whose default lets us wait for children.
+pub fn ignore_signals() {
+    for signal in (1..=LAST_SIGNAL).filter(|signal| *signal != libc::SIGCHLD) {
+        // SAFETY: SIG_IGN runs no code of ours; KILL and STOP are refused by the kernel.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Takes over a descriptor that an earlier program left open for us, marking it close-on-exec.
+/// `None` where nothing is open. Each number may be taken once, right after the start.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl on a closed number is an error; an open one was left for us by whoever executed
+    // us and, by the contract above, has no other owner.
+    unsafe {
+        if libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
+            return None;
+        }
+        Some(OwnedFd::from_raw_fd(number))
+    }
+}
+
+/// The wait status of a process by its pidfd, also when it was never a child of ours.
+///
+/// `None` while it lives or its parent has not waited for it, and on kernels before 6.15, which do
+/// not tell. The pidfd must have been opened before the process was reaped.
+pub fn exit_status(pidfd: impl AsFd) -> Option<i32> {
+    /// `PIDFD_INFO_EXIT` of `linux/pidfd.h`.
+    const INFO_EXIT: u64 = 1 << 3;
+    /// `PIDFD_GET_INFO`: `_IOWR(0xFF, 11, struct pidfd_info)` in its first size, 64 bytes.
+    const GET_INFO: libc::c_ulong = (3 << 30) | (64 << 16) | (0xFF << 8) | 11;
+    /// `struct pidfd_info` as eight words; the mask is the first, the exit code ends the last.
+    #[repr(C)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    let mut info = Info {
+        mask: INFO_EXIT,
+        cgroup: 0,
+        ids: [0; 11],
+        exit_code: 0,
+    };
+    // SAFETY: the request's size is that of `Info`, which lives on this frame.
+    let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), GET_INFO as _, &raw mut info) };
+    (result == 0 && info.mask & INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Read;
+
+    fn start(program: &str, arguments: &[&str]) -> (Born, File, File) {
+        let null = File::open("/dev/null").unwrap();
+        let (out, write) = io::pipe().unwrap();
+        let (failures, failed) = io::pipe().unwrap();
+        let failed = rustix::io::fcntl_dupfd_cloexec(&failed, 10).unwrap();
+        let text = |text: &str| CString::new(text).unwrap();
+        let born = launch(&Launch {
+            run: 42,
+            programs: vec![text("/nonexistent/x"), text(program)],
+            arguments: arguments.iter().map(|word| text(word)).collect(),
+            environment: vec![text("COLOUR=blue")],
+            folder: text("/"),
+            umask: Some(0o27),
+            nice: None,
+            limits: vec![(libc::RLIMIT_NOFILE, 64, 64)],
+            identity: None,
+            input: null.as_fd(),
+            output: write.as_fd(),
+            errors: write.as_fd(),
+            third: None,
+            cgroup: None,
+            failures: failed.as_fd(),
+        })
+        .unwrap();
+        (
+            born,
+            OwnedFd::from(out).into(),
+            OwnedFd::from(failures).into(),
+        )
+    }
+
+    fn reap(born: &Born) -> i32 {
+        let pid = rustix::process::Pid::from_raw(born.pid);
+        let (_, status) = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())
+            .unwrap()
+            .unwrap();
+        status.as_raw()
+    }
+
+    #[test]
+    fn a_child_gets_what_was_prepared_and_nothing_else() {
+        let script = "echo $COLOUR; umask; ulimit -n; ls /proc/self/fd | wc -l; pwd; \
+                      grep -E 'Sig(Blk|Ign)' /proc/self/status; exit 7";
+        let (born, mut out, mut failures) = start("/bin/sh", &["sh", "-c", script]);
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        let lines: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(lines[..5], ["blue", "0027", "64", "4", "/"], "{text}");
+        assert_eq!(lines[6], "0000000000000000", "{text}");
+        assert_eq!(lines[8], "0000000000000000", "{text}");
+        assert_eq!(reap(&born), 7 << 8);
+        let mut none = Vec::new();
+        failures.read_to_end(&mut none).unwrap();
+        assert!(none.is_empty());
+        if let Some(status) = exit_status(&born.pidfd) {
+            assert_eq!(status, 7 << 8);
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_is_told_with_its_reason() {
+        for (program, errno) in [
+            ("/nonexistent/y", libc::ENOENT),
+            ("/etc/passwd", libc::EACCES),
+        ] {
+            let (born, _out, mut failures) = start(program, &["y"]);
+            assert_eq!(reap(&born), NOT_EXECUTED << 8);
+            let mut bytes = [0; Failure::SIZE];
+            failures.read_exact(&mut bytes).unwrap();
+            let failure = Failure::from_bytes(&bytes).unwrap();
+            let step = Step::Execute;
+            assert_eq!(
+                failure,
+                Failure {
+                    run: 42,
+                    step,
+                    errno
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn closed_numbers_are_not_taken_over() {
+        assert!(inherited(9999).is_none());
+    }
+}
