@@ -2,6 +2,7 @@
 //! When a job runs is not decided here, nor is a job killed here: that is the work of `procctl` and `checkproc`.
 
 pub mod context;
+pub mod data;
 pub mod error;
 pub mod job;
 pub mod kinds;

@@ -1,0 +1,8 @@
+//! JSON: an object a line, or an array of objects. Numbers keep their digits: they never pass through a float.
+
+mod object;
+mod reader;
+mod writer;
+
+pub(super) use reader::Reader;
+pub(super) use writer::Jsonl;

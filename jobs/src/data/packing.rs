@@ -1,0 +1,166 @@
+//! Compression of files: gzip and Zstandard, chosen by a name's ending, as streams.
+
+use std::io::{self, Read, Write};
+
+use flate2::Compression as Level;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+/// How a file's bytes are packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// RFC 1952, `.gz`.
+    Gzip,
+    /// RFC 8878, `.zst`.
+    Zstd,
+}
+
+impl Compression {
+    /// What a name's ending says, and the name without that ending.
+    #[must_use]
+    pub fn of(name: &str) -> (Compression, &str) {
+        if let Some(plain) = name.strip_suffix(".gz") {
+            (Compression::Gzip, plain)
+        } else if let Some(plain) = name.strip_suffix(".zst") {
+            (Compression::Zstd, plain)
+        } else {
+            (Compression::None, name)
+        }
+    }
+
+    /// The compression of that name, as job files spell it: `none`, `gzip`, `zstd`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Compression> {
+        match name {
+            "none" => Some(Compression::None),
+            "gzip" | "gz" => Some(Compression::Gzip),
+            "zstd" | "zst" => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+
+    /// What its files' names end with, dot included; empty for none.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Compression::None => "",
+            Compression::Gzip => ".gz",
+            Compression::Zstd => ".zst",
+        }
+    }
+
+    /// Unpacks a stream. Several members or frames one after the other are one stream, as `cat a.gz b.gz` makes them.
+    ///
+    /// # Errors
+    /// When the decompressor cannot be set up.
+    pub fn unpack(self, input: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
+        Ok(match self {
+            Compression::None => input,
+            Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
+                64 << 10,
+                input,
+            ))),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(input)?),
+        })
+    }
+}
+
+/// A stream that packs what is written to it. The same input gives the same bytes: no time stamps, no host names.
+pub enum Packer<W: Write> {
+    /// Passes bytes on.
+    None(W),
+    /// gzip, level 6.
+    Gzip(GzEncoder<W>),
+    /// Zstandard, level 3, with a checksum.
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+}
+
+impl<W: Write> Packer<W> {
+    /// Packs into `output`.
+    ///
+    /// # Errors
+    /// When the compressor cannot be set up.
+    pub fn new(output: W, compression: Compression) -> io::Result<Packer<W>> {
+        Ok(match compression {
+            Compression::None => Packer::None(output),
+            Compression::Gzip => Packer::Gzip(GzEncoder::new(output, Level::default())),
+            Compression::Zstd => {
+                let mut encoder = zstd::stream::write::Encoder::new(output, 3)?;
+                encoder.include_checksum(true)?;
+                Packer::Zstd(encoder)
+            }
+        })
+    }
+
+    /// Writes the end of the packed stream and gives the output back.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Packer::None(output) => Ok(output),
+            Packer::Gzip(encoder) => encoder.finish(),
+            Packer::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Packer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Packer::None(output) => output.write(bytes),
+            Packer::Gzip(encoder) => encoder.write(bytes),
+            Packer::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Packer::None(output) => output.flush(),
+            Packer::Gzip(encoder) => encoder.flush(),
+            Packer::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packs_and_unpacks_and_joins() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let mut packed = Vec::new();
+            for part in ["one ", "two"] {
+                let mut packer = Packer::new(Vec::new(), compression).unwrap();
+                packer.write_all(part.as_bytes()).unwrap();
+                packed.extend(packer.finish().unwrap());
+            }
+            let mut text = String::new();
+            compression
+                .unpack(Box::new(io::Cursor::new(packed)))
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap();
+            assert_eq!(text, "one two");
+        }
+    }
+
+    #[test]
+    fn a_cut_stream_is_an_error() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut packer = Packer::new(Vec::new(), compression).unwrap();
+            packer.write_all(&[7; 100_000]).unwrap();
+            let mut packed = packer.finish().unwrap();
+            packed.truncate(packed.len() - 3);
+            let read = compression
+                .unpack(Box::new(io::Cursor::new(packed)))
+                .unwrap()
+                .read_to_end(&mut Vec::new());
+            assert!(read.is_err());
+        }
+    }
+}

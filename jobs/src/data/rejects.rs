@@ -1,0 +1,161 @@
+//! The file of rows that could not be taken: XML rows that can be mended and read again, each with attributes that
+//! say where it came from and what was wrong.
+//!
+//! ```xml
+//! <row number="17" line="18" byte="901" column="lat" value="north" reason="not a decimal"><obtid>58015</obtid>…</row>
+//! ```
+//!
+//! A row whose cells could not be told apart has no columns, and its text as an attribute; read again unmended, it is
+//! rejected again.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use super::fault::BadRow;
+use super::record::Record;
+use super::xml::{Xml, is_text};
+
+/// Characters of a value or a row's text that an attribute shows at most.
+const SHOWN: usize = 4096;
+
+/// A reject file being written. Nothing is written before the first row, and [`Rejects::finish`] tells of that.
+pub struct Rejects<W: Write> {
+    output: W,
+    gathered: Vec<u8>,
+    rows: u64,
+}
+
+impl<W: Write> Rejects<W> {
+    /// Begins a file.
+    pub fn new(output: W) -> Rejects<W> {
+        Rejects {
+            output,
+            gathered: Vec::new(),
+            rows: 0,
+        }
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Adds a row: what is wrong, and its cells as far as they are known (`columns` and `record` as read).
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn push(&mut self, bad: &BadRow, columns: &[String], record: &Record) -> io::Result<()> {
+        if self.rows == 0 {
+            Xml::new(&[]).open(&mut self.gathered);
+        }
+        let (number, line, byte) = (
+            bad.place.row.to_string(),
+            bad.place.line.to_string(),
+            bad.place.byte.to_string(),
+        );
+        let value = bad.value.as_deref().map(shown);
+        let text = bad.text.as_deref().map(shown);
+        let mut attributes = vec![
+            ("number", number.as_str()),
+            ("line", &line),
+            ("byte", &byte),
+        ];
+        attributes.extend(bad.column.as_deref().map(|column| ("column", column)));
+        attributes.extend(value.as_deref().map(|value| ("value", value)));
+        attributes.push(("reason", &bad.reason));
+        attributes.extend(text.as_deref().map(|text| ("text", text)));
+        let whole = if bad.text.is_some() { &[][..] } else { columns };
+        let cells = whole
+            .iter()
+            .enumerate()
+            .filter_map(|(i, name)| Some((name.as_str(), record.cell(i)?)));
+        Xml::free_row(&mut self.gathered, &attributes, cells)?;
+        self.rows += 1;
+        if self.gathered.len() >= 64 << 10 {
+            self.pour()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the end of the file and gives the output back; `None` when there was no row and nothing was written.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(mut self) -> io::Result<Option<W>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        Xml::close(&mut self.gathered);
+        self.pour()?;
+        Ok(Some(self.output))
+    }
+
+    fn pour(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.gathered)?;
+        self.gathered.clear();
+        Ok(())
+    }
+}
+
+/// What of a value an attribute can show.
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    if text.len() <= SHOWN && is_text(bytes) {
+        return text;
+    }
+    let cut: String = text.chars().take(SHOWN).collect();
+    if cut.len() < text.len() {
+        Cow::Owned(cut + "…")
+    } else {
+        Cow::Owned(cut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Format, Reading, Step};
+
+    #[test]
+    fn mended_rejects_load_and_unmended_ones_do_not() {
+        let input = "a,b\n1,2\n3\n4,\"x<&\ny\"\n";
+        let mut rows = Reading::of(Format::Csv, "a.csv")
+            .open(Box::new(input.as_bytes()))
+            .unwrap();
+        let (mut record, mut rejects) = (Record::new(), Rejects::new(Vec::new()));
+        loop {
+            match rows.read(&mut record).unwrap() {
+                Step::End => break,
+                Step::Row => {
+                    let bad =
+                        BadRow::new(record.place(), "no such \"station\"").at("b", record.cell(1));
+                    rejects.push(&bad, rows.columns(), &record).unwrap();
+                }
+                Step::Bad(bad) => rejects.push(&bad, rows.columns(), &record).unwrap(),
+            }
+        }
+        let file = rejects.finish().unwrap().unwrap();
+        let text = String::from_utf8(file.clone()).unwrap();
+        assert!(
+            text.contains(r#"number="2" line="3""#) && text.contains(r#"text="3""#),
+            "{text}"
+        );
+        let mut again = Reading::of(Format::Xml, "a.rejects.xml")
+            .open(Box::new(io::Cursor::new(file)))
+            .unwrap();
+        assert!(matches!(again.read(&mut record).unwrap(), Step::Row));
+        assert_eq!(
+            (record.cell(0), record.cell(1)),
+            (Some(&b"1"[..]), Some(&b"2"[..]))
+        );
+        assert!(matches!(again.read(&mut record).unwrap(), Step::Bad(_)));
+        assert!(matches!(again.read(&mut record).unwrap(), Step::Row));
+        assert_eq!(record.cell(1), Some(&b"x<&\ny"[..]));
+        assert!(matches!(again.read(&mut record).unwrap(), Step::End));
+    }
+
+    #[test]
+    fn nothing_rejected_is_no_file() {
+        assert!(Rejects::new(Vec::new()).finish().unwrap().is_none());
+    }
+}

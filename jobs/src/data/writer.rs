@@ -1,0 +1,192 @@
+//! Writes rows into a stream, in any format and compression.
+
+use std::io::{self, Write};
+
+use super::packing::{Compression, Packer};
+use super::{Format, csv, jsonl, xml};
+
+/// Bytes gathered before they go into the compressor or the file.
+const GATHER: usize = 64 << 10;
+
+/// What sort of value a column holds, as far as a file format cares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Text, times and all that is written as text.
+    #[default]
+    Text,
+    /// Numbers: bare in JSON.
+    Number,
+    /// `true` and `false`: bare in JSON.
+    Boolean,
+    /// Bytes, handed over as hex: base64 in XML, hex in CSV and JSON.
+    Binary,
+}
+
+/// A column of a file to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, free of rules.
+    pub name: String,
+    /// What it holds.
+    pub form: Form,
+}
+
+impl Column {
+    /// A column of text.
+    pub fn text(name: impl Into<String>) -> Column {
+        Column {
+            name: name.into(),
+            form: Form::Text,
+        }
+    }
+}
+
+/// One of the formats, with the columns' names made ready for it.
+enum Layout {
+    Xml(xml::Xml),
+    Csv(csv::Csv),
+    Jsonl(jsonl::Jsonl),
+}
+
+/// Rows on their way into a stream. The bytes depend on nothing but columns and rows.
+pub struct Writer<W: Write> {
+    layout: Layout,
+    width: usize,
+    gathered: Vec<u8>,
+    output: Packer<W>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// Those of the output; `InvalidInput` when there is no column, or a name stands twice or is empty.
+    pub fn new(
+        output: W,
+        format: Format,
+        compression: Compression,
+        columns: &[Column],
+    ) -> io::Result<Writer<W>> {
+        check_names(columns)?;
+        let mut gathered = Vec::with_capacity(GATHER + GATHER / 4);
+        let layout = match format {
+            Format::Xml => {
+                let xml = xml::Xml::new(columns);
+                xml.open(&mut gathered);
+                Layout::Xml(xml)
+            }
+            Format::Csv => {
+                let csv = csv::Csv::new(columns);
+                csv.open(&mut gathered);
+                Layout::Csv(csv)
+            }
+            Format::Jsonl => Layout::Jsonl(jsonl::Jsonl::new(columns)?),
+        };
+        let output = Packer::new(output, compression)?;
+        Ok(Writer {
+            layout,
+            width: columns.len(),
+            gathered,
+            output,
+            rows: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Writes a row: a cell a column, `None` for NULL.
+    ///
+    /// # Errors
+    /// Those of the output; `InvalidInput` when the number of cells is wrong; `InvalidData` when a cell cannot be
+    /// written: text that is not UTF-8 in CSV or JSON, binary that is not hex.
+    pub fn row(&mut self, cells: &[Option<&[u8]>]) -> io::Result<()> {
+        if cells.len() != self.width {
+            let reason = format!("{} cells for {} columns", cells.len(), self.width);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let before = self.gathered.len();
+        let written = match &self.layout {
+            Layout::Xml(xml) => xml.row(&mut self.gathered, cells),
+            Layout::Csv(csv) => csv.row(&mut self.gathered, cells),
+            Layout::Jsonl(jsonl) => jsonl.row(&mut self.gathered, cells),
+        };
+        if written.is_err() {
+            self.gathered.truncate(before);
+            return written;
+        }
+        self.rows += 1;
+        if self.gathered.len() >= GATHER {
+            self.pour()?;
+        }
+        Ok(())
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes written so far, before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes + self.gathered.len() as u64
+    }
+
+    /// Writes the end of the file and gives the output back. A writer that is dropped instead leaves half a file.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(mut self) -> io::Result<W> {
+        if let Layout::Xml(_) = self.layout {
+            xml::Xml::close(&mut self.gathered);
+        }
+        self.pour()?;
+        self.output.finish()
+    }
+
+    fn pour(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.gathered)?;
+        self.bytes += self.gathered.len() as u64;
+        self.gathered.clear();
+        Ok(())
+    }
+}
+
+fn check_names(columns: &[Column]) -> io::Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    let wrong = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    if columns.is_empty() {
+        return wrong("there is no column to write".into());
+    }
+    for column in columns {
+        if column.name.is_empty() {
+            return wrong("a column has no name".into());
+        }
+        if !seen.insert(column.name.as_str()) {
+            return wrong(format!("the column {} stands twice", column.name));
+        }
+    }
+    Ok(())
+}
+
+/// The text of a cell, which CSV and JSON can carry only as UTF-8.
+pub(super) fn utf8(cell: &[u8]) -> io::Result<&str> {
+    std::str::from_utf8(cell)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "text that is not UTF-8"))
+}
+
+/// The bytes that a hex text of either case stands for.
+pub(super) fn bytes_of_hex(text: &[u8]) -> io::Result<Vec<u8>> {
+    let digit = |c: u8| {
+        char::from(c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let pairs = text.chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    pairs
+        .collect::<Option<Vec<u8>>>()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "binary that is not in hex"))
+}
