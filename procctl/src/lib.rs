@@ -1,5 +1,8 @@
 //! procctl: decides what runs when; starts, stops, restarts and adopts jobs.
 
+pub mod launch;
+pub mod lock;
 pub mod recorder;
 pub mod socket;
 pub mod spawn;
+pub mod wait;
