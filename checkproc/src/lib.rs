@@ -1,1 +1,20 @@
-//! checkproc
+//! The heartbeat table and the watchdog that judges it.
+//!
+//! Every watched process owns a slot of a shared-memory [`Table`] and moves that slot's deadline forward as it
+//! works. Whoever reads the table sees at once which process has stopped working, though it still exists.
+//! This crate knows neither jobs nor schedules, and no other crate of the workspace.
+
+mod error;
+pub mod layout;
+pub mod process;
+mod pulse;
+mod row;
+mod shm;
+mod slot;
+mod table;
+
+pub use error::Error;
+pub use pulse::Pulse;
+pub use row::{Hung, Outcome, Row, SlotState};
+pub use slot::Slot;
+pub use table::{Claim, Table};
