@@ -1,1 +1,29 @@
-//! jobs/db
+//! One face for all databases: a URL opens a connection, rows pass as borrowed text.
+//!
+//! A [`Cell`] is NULL or UTF-8 text in the one written form of its type ([`form`]), the same on every
+//! backend: that alone makes "any database to any database" true, and `tests/conformance.rs` is its
+//! definition. This room knows no job, no file format and no schedule.
+//!
+//! A backend is one folder beside [`sqlite`], one line in [`DRIVERS`] and one line in the conformance suite.
+
+pub mod bind;
+mod connection;
+mod dialect;
+mod dictionary;
+mod driver;
+mod error;
+pub mod form;
+pub mod sqlite;
+mod url;
+
+pub use connection::{
+    Canceller, Cell, Cells, Column, Connection, Load, Loaded, Loader, Mode, Reject, Row, Rows,
+};
+pub use dialect::{Dialect, Lexis};
+pub use dictionary::{ColumnInfo, Kind, TableInfo, TableName};
+pub use driver::{DRIVERS, Driver, Options, connect};
+pub use error::{Constraint, Error, ErrorKind};
+pub use url::{Host, Tls, Url};
+
+/// What every call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,98 @@
+//! The list of backends, and the way from a URL to a connection.
+
+use crate::{Connection, Error, ErrorKind, Result, Url, sqlite};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A backend: how it is called and how it connects.
+#[derive(Debug)]
+pub struct Driver {
+    /// Its name in messages.
+    pub name: &'static str,
+    /// The URL schemes that it answers to.
+    pub schemes: &'static [&'static str],
+    /// Opens a connection.
+    pub connect: fn(&Url, &Options) -> Result<Box<dyn Connection>>,
+}
+
+/// Every backend there is. A new one is one line here.
+pub static DRIVERS: &[Driver] = &[sqlite::DRIVER];
+
+/// What a connection needs to know beside its URL. What the URL says itself goes before it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder that relative file names start from.
+    pub base: PathBuf,
+    /// Whether a file database that is not there is made; otherwise it is [`ErrorKind::Missing`].
+    pub create: bool,
+    /// How long to try each host.
+    pub connect_timeout: Duration,
+    /// How long one statement may take; zero is for ever.
+    pub statement_timeout: Duration,
+    /// How long to wait for locks of others.
+    pub busy_timeout: Duration,
+    /// What the server shows as this connection's program.
+    pub program: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            base: PathBuf::new(),
+            create: true,
+            connect_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(600),
+            busy_timeout: Duration::from_secs(10),
+            program: "jobs".to_owned(),
+        }
+    }
+}
+
+/// Opens a connection to the database that `url` names. Errors show the URL without its credentials.
+pub fn connect(url: &str, options: &Options) -> Result<Box<dyn Connection>> {
+    let url = Url::parse(url)?;
+    let mut options = options.clone();
+    if let Some(timeout) = url.connect_timeout {
+        options.connect_timeout = timeout;
+    }
+    if let Some(timeout) = url.statement_timeout {
+        options.statement_timeout = timeout;
+    }
+    (driver(&url)?.connect)(&url, &options)
+}
+
+fn driver(url: &Url) -> Result<&'static Driver> {
+    DRIVERS
+        .iter()
+        .find(|driver| driver.schemes.contains(&url.scheme.as_str()))
+        .ok_or_else(|| {
+            let known: Vec<&str> = DRIVERS
+                .iter()
+                .flat_map(|d| d.schemes.iter().copied())
+                .collect();
+            Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because(format!(
+                "no backend for scheme {:?}; there are {}",
+                url.scheme,
+                known.join(", ")
+            ))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn an_unknown_scheme_names_the_known_ones_and_no_password() {
+        let error = connect("foxpro://u:secret@h/db", &Options::default())
+            .err()
+            .expect("no such backend");
+        let text = format!("{error}: {}", error.source().expect("has a cause"));
+        assert!(
+            text.contains("sqlite") && !text.contains("secret"),
+            "{text}"
+        );
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}
