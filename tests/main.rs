@@ -1,1 +1,6 @@
-//! stories
+//! Stories: the built programs, run as users run them, with real processes, signals and files.
+//!
+//! One module per story; `lab` gives each a private home and heartbeat table. Nothing here calls into the
+//! programs' libraries to make something happen; the heartbeat table is at most looked at.
+
+mod lab;
