@@ -10,6 +10,8 @@
 //! | CSV | unquoted empty field | `""` | hex text | their text |
 //! | JSON Lines | `null` | `""` | hex text | bare, digit for digit |
 //!
+//! Booleans are `1` and `0`, in JSON `true` and `false`.
+//!
 //! What is wrong with one row ([`BadRow`]) is told apart from what is wrong with the file ([`BadFile`]): after the
 //! first, reading goes on.
 //!

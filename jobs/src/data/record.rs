@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use db::Cell;
+
 use super::fault::Place;
 
 /// Where a cell lies in the record's buffer.
@@ -37,7 +39,7 @@ impl Record {
 
     /// The cell of a column: `None` is NULL. Columns that the row does not mention are NULL.
     #[must_use]
-    pub fn cell(&self, column: usize) -> Option<&[u8]> {
+    pub fn cell(&self, column: usize) -> Cell<'_> {
         match *self.slots.get(column)? {
             Slot::Null => None,
             Slot::Text { start, end } | Slot::Raw { start, end } => Some(&self.bytes[start..end]),
@@ -50,20 +52,14 @@ impl Record {
         matches!(self.slots.get(column), Some(Slot::Raw { .. }))
     }
 
-    /// Rewrites a cell that came as base64 into upper-case hex, the written form of binary; leaves others alone.
-    /// For binary columns.
+    /// Rewrites a cell that came as base64 into hex, the written form of binary; leaves others alone. For binary columns.
     pub fn spell_hex(&mut self, column: usize) {
-        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let Some(&Slot::Raw { start, end }) = self.slots.get(column) else {
             return;
         };
+        let raw = self.bytes[start..end].to_vec();
         let begin = self.bytes.len();
-        self.bytes.reserve((end - start) * 2);
-        for i in start..end {
-            let byte = self.bytes[i];
-            self.bytes.push(DIGITS[usize::from(byte >> 4)]);
-            self.bytes.push(DIGITS[usize::from(byte & 15)]);
-        }
+        db::form::write_hex(&mut self.bytes, &raw);
         self.slots[column] = Slot::Text {
             start: begin,
             end: self.bytes.len(),
@@ -214,7 +210,7 @@ mod tests {
         record.close_raw(0);
         assert!(record.is_raw(0));
         record.spell_hex(0);
-        assert_eq!(record.cell(0), Some(&b"00AB"[..]));
+        assert_eq!(record.cell(0), Some(&b"00ab"[..]));
         assert!(!record.is_raw(0));
     }
 }

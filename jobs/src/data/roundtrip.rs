@@ -95,13 +95,13 @@ fn cell(form: Form) -> BoxedStrategy<Option<Vec<u8>>> {
         ]
         .boxed(),
         Form::Boolean => {
-            prop::sample::select(vec![b"true".to_vec(), b"false".to_vec(), b"1".to_vec()]).boxed()
+            prop::sample::select(vec![b"1".to_vec(), b"0".to_vec(), b"yes".to_vec()]).boxed()
         }
         Form::Binary => any::<Vec<u8>>()
             .prop_map(|bytes| {
                 bytes
                     .iter()
-                    .map(|b| format!("{b:02X}"))
+                    .map(|b| format!("{b:02x}"))
                     .collect::<String>()
                     .into_bytes()
             })
@@ -327,7 +327,7 @@ fn rows_of_foreign_xml_are_found_by_their_way() {
     let text = "<feed><head><item>no</item></head><list><item id='1'><t>a</t></item><other><item/></other><item><t>b</t></item></list></feed>";
     let way = ["feed", "list", "item"].map(String::from).to_vec();
     let layout = Layout::Xml(XmlLayout { row: Some(way) });
-    let reading = Reading::of(layout.clone(), "");
+    let reading = Reading::of(layout, "");
     let mut rows = reading.open(Box::new(text.as_bytes())).unwrap();
     let mut record = Record::new();
     assert!(matches!(rows.read(&mut record).unwrap(), Step::Row));

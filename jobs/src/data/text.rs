@@ -112,6 +112,11 @@ impl Text {
         self.base + self.at as u64
     }
 
+    /// Decoded text that can be taken without reading on; empty at the end of a piece.
+    pub(super) fn at_hand(&self) -> &[u8] {
+        &self.buffer[self.at..self.filled]
+    }
+
     /// Allows so many more bytes to be taken from here on.
     pub(super) fn allow(&mut self, bytes: usize) {
         self.fence = self.offset() + bytes as u64;

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use db::{Cell, Kind};
+
 use super::packing::{Compression, Packer};
 use super::{Format, csv, jsonl, xml};
 
@@ -16,10 +18,27 @@ pub enum Form {
     Text,
     /// Numbers: bare in JSON.
     Number,
-    /// `true` and `false`: bare in JSON.
+    /// `1` and `0`: `true` and `false` in JSON.
     Boolean,
     /// Bytes, handed over as hex: base64 in XML, hex in CSV and JSON.
     Binary,
+}
+
+impl From<Kind> for Form {
+    fn from(kind: Kind) -> Form {
+        match kind {
+            Kind::Integer | Kind::Decimal | Kind::Real => Form::Number,
+            Kind::Bool => Form::Boolean,
+            Kind::Blob => Form::Binary,
+            Kind::Text
+            | Kind::Date
+            | Kind::Time
+            | Kind::Timestamp
+            | Kind::Instant
+            | Kind::Json
+            | Kind::Other => Form::Text,
+        }
+    }
 }
 
 /// A column of a file to be written.
@@ -100,7 +119,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of the output; `InvalidInput` when the number of cells is wrong; `InvalidData` when a cell cannot be
     /// written: text that is not UTF-8 in CSV or JSON, binary that is not hex.
-    pub fn row(&mut self, cells: &[Option<&[u8]>]) -> io::Result<()> {
+    pub fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         if cells.len() != self.width {
             let reason = format!("{} cells for {} columns", cells.len(), self.width);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
@@ -177,16 +196,8 @@ pub(super) fn utf8(cell: &[u8]) -> io::Result<&str> {
 
 /// The bytes that a hex text of either case stands for.
 pub(super) fn bytes_of_hex(text: &[u8]) -> io::Result<Vec<u8>> {
-    let digit = |c: u8| {
-        char::from(c)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    let pairs = text.chunks(2).map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    });
-    pairs
-        .collect::<Option<Vec<u8>>>()
+    let mut bytes = Vec::new();
+    db::form::read_hex(text, &mut bytes)
+        .map(|()| bytes)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "binary that is not in hex"))
 }

@@ -1,6 +1,9 @@
-//! Writes RFC 4180: a header, CRLF line ends, quotes where they are needed. Empty text is quoted, NULL is not.
+//! Writes RFC 4180: a header, quotes where they are needed; empty text is quoted, NULL is not. Lines end with LF alone,
+//! which every reader takes and Unix tools need.
 
 use std::io;
+
+use db::Cell;
 
 use super::super::writer::{Column, utf8};
 
@@ -18,7 +21,7 @@ impl Csv {
             }
             append_field(&mut header, column.name.as_bytes());
         }
-        header.extend_from_slice(b"\r\n");
+        header.extend_from_slice(b"\n");
         Csv { header }
     }
 
@@ -28,7 +31,7 @@ impl Csv {
 
     /// A row of one NULL is an empty line, which the reader takes as such where there is one column.
     #[expect(clippy::unused_self, reason = "the same face as the other layouts")]
-    pub(crate) fn row(&self, out: &mut Vec<u8>, cells: &[Option<&[u8]>]) -> io::Result<()> {
+    pub(crate) fn row(&self, out: &mut Vec<u8>, cells: &[Cell<'_>]) -> io::Result<()> {
         for (i, cell) in cells.iter().enumerate() {
             if i > 0 {
                 out.push(b',');
@@ -37,7 +40,7 @@ impl Csv {
                 append_field(out, utf8(text)?.as_bytes());
             }
         }
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(b"\n");
         Ok(())
     }
 }

@@ -160,10 +160,16 @@ fn append_value(record: &mut Record, column: usize, json: &str) -> Result<(), St
             append_compact(record.buffer(), json.as_bytes());
             record.close_text(column);
         }
-        _ => {
-            record.buffer().extend_from_slice(json.as_bytes());
+        Some(first) => {
+            let text = match first {
+                b't' => "1",
+                b'f' => "0",
+                _ => json,
+            };
+            record.buffer().extend_from_slice(text.as_bytes());
             record.close_text(column);
         }
+        None => return Err("no value".into()),
     }
     Ok(())
 }
@@ -208,7 +214,7 @@ mod tests {
         let expected = [
             "1.10",
             "12345678901234567890123",
-            "true",
+            "1",
             "",
             "x\ny 中",
             r#"{"k":[1,"a b\" c"]}"#,

@@ -1,7 +1,10 @@
-//! Writes an object a line. Every column stands in every object, NULL as `null`. Numbers and booleans are bare where
-//! their text is JSON as it stands (`NaN` and `007` are not, and become strings), so that text reads back unchanged.
+//! Writes an object a line. Every column stands in every object, NULL as `null`. Numbers are bare where their text is
+//! JSON as it stands (`NaN` and `007` are not, and become strings); booleans, written `1` and `0` elsewhere, become
+//! `true` and `false`. All of it reads back as the text it was.
 
 use std::io;
+
+use db::Cell;
 
 use super::super::writer::{Column, Form, bytes_of_hex, utf8};
 use super::object::is_number;
@@ -24,12 +27,16 @@ impl Jsonl {
         Ok(Jsonl { keys })
     }
 
-    pub(crate) fn row(&self, out: &mut Vec<u8>, cells: &[Option<&[u8]>]) -> io::Result<()> {
+    pub(crate) fn row(&self, out: &mut Vec<u8>, cells: &[Cell<'_>]) -> io::Result<()> {
         for ((key, form), cell) in self.keys.iter().zip(cells) {
             out.extend_from_slice(key);
             match cell {
                 None => out.extend_from_slice(b"null"),
-                Some(text) if is_bare(*form, text) => out.extend_from_slice(text),
+                Some(b"1") if *form == Form::Boolean => out.extend_from_slice(b"true"),
+                Some(b"0") if *form == Form::Boolean => out.extend_from_slice(b"false"),
+                Some(text) if *form == Form::Number && is_number(text) => {
+                    out.extend_from_slice(text)
+                }
                 Some(text) => {
                     if *form == Form::Binary {
                         bytes_of_hex(text)?;
@@ -40,13 +47,5 @@ impl Jsonl {
         }
         out.extend_from_slice(b"}\n");
         Ok(())
-    }
-}
-
-fn is_bare(form: Form, text: &[u8]) -> bool {
-    match form {
-        Form::Number => is_number(text),
-        Form::Boolean => matches!(text, b"true" | b"false") || is_number(text),
-        Form::Text | Form::Binary => false,
     }
 }

@@ -3,6 +3,7 @@
 mod cell;
 mod chars;
 mod markup;
+mod plain;
 mod reader;
 mod writer;
 

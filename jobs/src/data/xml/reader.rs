@@ -19,6 +19,7 @@ use super::super::text::Text;
 use super::super::{Limits, Rows, Step, XmlLayout};
 use super::cell::{self, Coding};
 use super::markup::{Markup, is_blank};
+use super::plain;
 
 /// Rows of one XML file.
 pub(crate) struct Reader {
@@ -110,6 +111,12 @@ impl Reader {
                             gathering = true;
                             let (column, coding) = self.heading(&tag, record, &mut fault)?;
                             self.read_cell(record, column, coding, event, &mut fault)?;
+                            plain::take_cells(
+                                self.markup.text(),
+                                record,
+                                &self.columns,
+                                self.limits,
+                            );
                         }
                         Role::Way => self.matched = self.markup.depth(),
                         Role::Other => {}
@@ -198,6 +205,7 @@ impl Reader {
     ) -> Result<Step, BadFile> {
         let mut fault: Fault = None;
         loop {
+            plain::take_cells(self.markup.text(), record, &self.columns, self.limits);
             match self.markup.next(event)? {
                 Event::Start(tag) => {
                     let (column, coding) = self.heading(&tag, record, &mut fault)?;

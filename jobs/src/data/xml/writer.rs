@@ -4,6 +4,7 @@ use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use db::Cell;
 
 use super::super::writer::{Column, Form, bytes_of_hex};
 use super::chars::{append_attribute, append_text, is_name, is_text};
@@ -32,7 +33,7 @@ impl Xml {
         out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<data>\n");
     }
 
-    pub(crate) fn row(&self, out: &mut Vec<u8>, cells: &[Option<&[u8]>]) -> io::Result<()> {
+    pub(crate) fn row(&self, out: &mut Vec<u8>, cells: &[Cell<'_>]) -> io::Result<()> {
         out.extend_from_slice(b"<row>");
         for (tags, cell) in self.tags.iter().zip(cells) {
             if let Some(text) = cell {
