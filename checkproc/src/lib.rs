@@ -4,6 +4,7 @@
 //! works. Whoever reads the table sees at once which process has stopped working, though it still exists.
 //! This crate knows neither jobs nor schedules, and no other crate of the workspace.
 
+pub mod census;
 mod error;
 pub mod layout;
 pub mod process;
@@ -12,6 +13,7 @@ mod row;
 mod shm;
 mod slot;
 mod table;
+pub mod tree;
 
 pub use error::Error;
 pub use pulse::Pulse;
