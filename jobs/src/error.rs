@@ -3,12 +3,17 @@
 
 use std::{error::Error as Source, io, path::PathBuf};
 
+use db::ErrorKind;
+
 /// The source of an error that came from elsewhere.
 pub type Cause = Box<dyn Source + Send + Sync>;
 
 /// Why a run ended without success.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A command line that asks for what there is not (64).
+    #[error("{0}")]
+    Usage(String),
     /// Input that is bad beyond what the job tolerates (65).
     #[error("{0}")]
     Data(String),
@@ -42,6 +47,9 @@ pub enum Error {
     /// The job file asks for what cannot be (78).
     #[error("{0}")]
     Invalid(String),
+    /// A database. What it means follows from the error's kind.
+    #[error(transparent)]
+    Database(db::Error),
     /// Stopped by a signal at a safe point (128 + the signal).
     #[error("stopped by {}", signal_name(*.0))]
     Stopped(i32),
@@ -65,6 +73,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Usage(_) => 64,
             Error::Data(_) => 65,
             Error::Unreachable { .. } => 69,
             Error::Internal(_) => 70,
@@ -73,8 +82,19 @@ impl Error {
             Error::TryAgain(_) => 75,
             Error::Permission(_) => 77,
             Error::Invalid(_) => 78,
+            Error::Database(error) => database_code(error.kind()),
             Error::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(143),
             Error::Command(code) => *code,
+        }
+    }
+
+    /// Whether the same run, later, may succeed without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::TryAgain(_) => true,
+            Error::Database(error) => error.is_transient(),
+            _ => false,
         }
     }
 
@@ -89,6 +109,24 @@ impl Error {
             source = inner.source();
         }
         text
+    }
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Error {
+        Error::Database(error)
+    }
+}
+
+fn database_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Constraint(_) | ErrorKind::Type => 65,
+        ErrorKind::Connect => 69,
+        ErrorKind::Full => 74,
+        ErrorKind::Busy | ErrorKind::Timeout | ErrorKind::Cancelled => 75,
+        ErrorKind::Permission => 77,
+        ErrorKind::Syntax | ErrorKind::Missing | ErrorKind::Invalid => 78,
+        ErrorKind::Other => 70,
     }
 }
 

@@ -6,5 +6,6 @@ pub mod data;
 pub mod error;
 pub mod job;
 pub mod kinds;
+pub mod link;
 pub mod progress;
 pub mod stop;

@@ -3,7 +3,10 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::net::UnixStream,
+    },
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -31,6 +34,9 @@ struct Wishes {
     wake: UnixStream,
     /// The other end, for wishes that come from this process.
     waker: UnixStream,
+    /// Becomes readable when a stop is asked for, and stays so: for threads that wait for nothing else.
+    halt: UnixStream,
+    halter: UnixStream,
 }
 
 impl Stop {
@@ -40,13 +46,17 @@ impl Stop {
     /// When the system gives no socket pair.
     pub fn new() -> io::Result<Stop> {
         let (wake, waker) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
-        waker.set_nonblocking(true)?;
+        let (halt, halter) = UnixStream::pair()?;
+        for socket in [&wake, &waker, &halt, &halter] {
+            socket.set_nonblocking(true)?;
+        }
         Ok(Stop(Arc::new(Wishes {
             asked: Arc::default(),
             trigger: Arc::default(),
             wake,
             waker,
+            halt,
+            halter,
         })))
     }
 
@@ -63,6 +73,7 @@ impl Stop {
         for (signal, number) in [(SIGTERM, 15), (SIGINT, 2)] {
             flag::register_usize(signal, Arc::clone(&wishes.asked), number)?;
             low_level::pipe::register(signal, wishes.waker.try_clone()?)?;
+            low_level::pipe::register(signal, wishes.halter.try_clone()?)?;
         }
         flag::register(SIGUSR1, Arc::clone(&wishes.trigger))?;
         low_level::pipe::register(SIGUSR1, wishes.waker.try_clone()?)?;
@@ -74,8 +85,10 @@ impl Stop {
         self.0
             .asked
             .store(usize::try_from(signal).unwrap_or(15), Ordering::Release);
-        // A full socket wakes just as well, so a failed write may be forgotten.
-        let _ = (&self.0.waker).write(&[1]);
+        for mut socket in [&self.0.waker, &self.0.halter] {
+            // A full socket wakes just as well.
+            let _full = socket.write(&[1]);
+        }
     }
 
     /// The signal that asked for a stop.
@@ -94,27 +107,17 @@ impl Stop {
     }
 
     /// Sleeps so long at most; less when a wish comes in or one of the descriptors has something to read (or its far end is gone).
-    pub fn sleep(&self, long: Duration, also: &[&dyn AsFd]) {
+    pub fn sleep(&self, long: Duration, also: &[BorrowedFd<'_>]) {
         let deadline = Instant::now() + long;
         while self.asked().is_none() && !self.0.trigger.load(Ordering::Acquire) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            let limit = Timespec::try_from(left.min(Duration::from_secs(86_400)))
-                .expect("a day fits into a timespec");
-            let mut fds: Vec<PollFd<'_>> =
-                std::iter::once(PollFd::new(&self.0.wake, PollFlags::IN))
-                    .chain(
-                        also.iter()
-                            .map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)),
-                    )
-                    .collect();
-            // Interrupted by a signal: the flags tell.
-            if poll(&mut fds, Some(&limit)).is_err() {
-                continue;
-            }
-            if fds[1..].iter().any(|fd| !fd.revents().is_empty()) {
+            let mut fds = vec![self.0.wake.as_fd()];
+            fds.extend(also);
+            let ready = readable(&fds, left);
+            if ready.iter().skip(1).any(|ready| *ready) {
                 return;
             }
             if self.asked().is_none() {
@@ -123,11 +126,33 @@ impl Stop {
         }
     }
 
+    /// Readable once a stop was asked for.
+    #[must_use]
+    pub fn asked_fd(&self) -> BorrowedFd<'_> {
+        self.0.halt.as_fd()
+    }
+
     /// Forgets wake-ups that were seen. A stop stays readable for ever: it is final.
     fn drain(&self) {
         let mut bytes = [0; 64];
         while matches!((&self.0.wake).read(&mut bytes), Ok(n) if n > 0) {}
     }
+}
+
+/// Waits so long until one of these has something to read or its far end is gone; tells which.
+#[must_use]
+pub fn readable(fds: &[BorrowedFd<'_>], long: Duration) -> Vec<bool> {
+    // A timespec holds more than any wait asks for; what does not fit waits for ever.
+    let limit = Timespec::try_from(long).ok();
+    let mut fds: Vec<PollFd<'_>> = fds
+        .iter()
+        .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+        .collect();
+    // Interrupted by a signal: nothing is ready, and the caller looks at what the signal changed.
+    let woken = poll(&mut fds, limit.as_ref()).is_ok();
+    fds.iter()
+        .map(|fd| woken && !fd.revents().is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -152,7 +177,7 @@ mod tests {
         stop.sleep(Duration::from_millis(1), &[]);
         let (a, mut b) = UnixStream::pair().unwrap();
         b.write_all(b"x").unwrap();
-        stop.sleep(Duration::from_secs(60), &[&a]);
+        stop.sleep(Duration::from_secs(60), &[a.as_fd()]);
         assert_eq!(stop.asked(), None);
     }
 }
