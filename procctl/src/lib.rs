@@ -2,6 +2,7 @@
 
 pub mod launch;
 pub mod lock;
+pub mod plan;
 pub mod recorder;
 pub mod socket;
 pub mod spawn;
