@@ -3,4 +3,6 @@
 //! One module per story; `lab` gives each a private home and heartbeat table. Nothing here calls into the
 //! programs' libraries to make something happen; the heartbeat table is at most looked at.
 
+mod crash;
+mod hang;
 mod lab;
