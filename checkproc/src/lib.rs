@@ -6,12 +6,15 @@
 
 pub mod census;
 mod error;
+pub mod evidence;
+pub mod judge;
 pub mod layout;
 pub mod process;
 mod pulse;
 mod row;
 mod shm;
 mod slot;
+mod sockets;
 mod table;
 pub mod tree;
 
