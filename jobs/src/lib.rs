@@ -3,9 +3,12 @@
 
 pub mod context;
 pub mod data;
+pub mod disk;
 pub mod error;
 pub mod job;
 pub mod kinds;
 pub mod link;
 pub mod progress;
+pub mod publish;
+pub mod state;
 pub mod stop;

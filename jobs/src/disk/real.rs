@@ -1,0 +1,162 @@
+//! The system's own disk. Nothing is decided here: one call, one error with its path.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read, Write},
+    path::Path,
+    time::SystemTime,
+};
+
+use rustix::{
+    fs::{CWD, RenameFlags},
+    io::Errno,
+};
+
+use super::{Disk, Entry, Meta, Written, folder};
+use crate::error::Error;
+
+/// The disk of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+struct Handle(File);
+
+impl Write for Handle {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Written for Handle {
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> Result<Box<dyn Written>, Error> {
+        let file = File::create_new(path).map_err(Error::io("create", path))?;
+        Ok(Box::new(Handle(file)))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, Error> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        fs::rename(from, to).map_err(Error::io("rename", from))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<bool, Error> {
+        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            // some network file systems know no NOREPLACE; a hard link never replaces either
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => link_over(from, to),
+            Err(error) => Err(Error::io("rename", from)(error.into())),
+        }
+    }
+
+    fn remove(&self, path: &Path) -> Result<bool, Error> {
+        match fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("remove", path)(error)),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), Error> {
+        File::open(dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(Error::io("sync", dir))
+    }
+
+    fn create_dirs(&self, dir: &Path) -> Result<(), Error> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = folder(dir);
+        if parent != dir {
+            self.create_dirs(parent)?;
+        }
+        match fs::create_dir(dir) {
+            Ok(()) => self.sync_dir(parent),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+            Err(error) => Err(Error::io("create", dir)(error)),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+            let path = entry.map_err(Error::io("list", dir))?.path();
+            if let Some(meta) = self.look(&path)? {
+                entries.push(Entry { path, meta });
+            }
+        }
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(entries)
+    }
+
+    fn look(&self, path: &Path) -> Result<Option<Meta>, Error> {
+        match fs::metadata(path) {
+            Ok(meta) => Ok(Some(Meta {
+                length: meta.len(),
+                modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                folder: meta.is_dir(),
+            })),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(Error::io("look at", path)(error)),
+        }
+    }
+}
+
+fn link_over(from: &Path, to: &Path) -> Result<bool, Error> {
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from)
+            .map_err(Error::io("remove", from))
+            .map(|()| true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io("rename", from)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_what_the_face_says() {
+        let home = tempfile::tempdir().unwrap();
+        let (disk, dir) = (RealDisk, home.path().join("a/b"));
+        disk.create_dirs(&dir).unwrap();
+        disk.create_dirs(&dir).unwrap();
+        let (one, two) = (dir.join("one"), dir.join("two"));
+        let mut file = disk.create(&one).unwrap();
+        file.write_all(b"12").unwrap();
+        file.sync().unwrap();
+        assert!(disk.create(&one).is_err());
+        drop(disk.create(&two).unwrap());
+        assert!(!disk.rename_new(&one, &two).unwrap());
+        assert!(!link_over(&one, &two).unwrap());
+        disk.rename(&one, &two).unwrap();
+        assert!(disk.rename_new(&two, &one).unwrap());
+        assert!(link_over(&one, &two).unwrap());
+        disk.sync_dir(&dir).unwrap();
+        let names: Vec<String> = disk.list(&dir).unwrap().iter().map(Entry::name).collect();
+        assert_eq!(names, ["two"]);
+        assert_eq!(disk.look(&two).unwrap().map(|meta| meta.length), Some(2));
+        assert_eq!(disk.look(&two.join("x")).unwrap(), None);
+        assert!(disk.remove(&two).unwrap());
+        assert!(!disk.remove(&two).unwrap());
+    }
+}
