@@ -1,0 +1,335 @@
+//! `procctl.xml`: the settings of a home, all of them optional.
+
+use crate::de;
+use crate::interval::Interval;
+use crate::job::read_bytes;
+use crate::parse::parse;
+use crate::problem::{Pos, Problem, Problems};
+use crate::root::check_name;
+use crate::secrets::{Resolver, Secrets};
+use crate::trust::check_trust;
+use crate::written::written;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// What `<procctl>` may say.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// The folder of jobs' state, relative to the home.
+    #[serde(default = "state")]
+    pub state: String,
+    /// The folder of logs, relative to the home.
+    #[serde(default = "log")]
+    pub log: String,
+    /// The folder of sockets and locks, relative to the home.
+    #[serde(default = "run")]
+    pub run: String,
+    /// The longest budget that a single step of a job may declare.
+    #[serde(default = "max_step")]
+    pub max_step: Interval,
+    /// How often the watchdog looks at the heartbeats.
+    #[serde(default = "scan_every")]
+    pub scan_every: Interval,
+    /// Limits on how many runs go on at once.
+    #[serde(default, rename = "pool")]
+    pub pools: Vec<Pool>,
+    /// Alarms.
+    #[serde(default)]
+    pub notify: Vec<Notify>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            state: state(),
+            log: log(),
+            run: run(),
+            max_step: max_step(),
+            scan_every: scan_every(),
+            pools: Vec::new(),
+            notify: Vec::new(),
+        }
+    }
+}
+
+/// At most so many runs of the pool's jobs at once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pool {
+    /// The name that jobs give as `pool`.
+    pub name: String,
+    /// How many runs.
+    #[schemars(range(min = 1))]
+    pub size: u32,
+}
+
+/// Where an alarm goes: a command or a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Notify {
+    /// What it is told of, comma-separated.
+    #[serde(default)]
+    pub on: Occasions,
+    /// A command, split into words as a shell does.
+    pub command: Option<String>,
+    /// A URL that is posted to.
+    pub url: Option<String>,
+}
+
+/// What an alarm is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum On {
+    /// A run failed.
+    Failed,
+    /// A job hung.
+    Hung,
+    /// A start was missed.
+    Missed,
+    /// A run went well after one that did not.
+    Recovered,
+}
+
+const OCCASIONS: [(&str, On); 4] = [
+    ("failed", On::Failed),
+    ("hung", On::Hung),
+    ("missed", On::Missed),
+    ("recovered", On::Recovered),
+];
+
+impl On {
+    /// As in `on="…"`.
+    pub fn name(self) -> &'static str {
+        let found = OCCASIONS.iter().find(|(_, on)| *on == self);
+        found.map_or("", |(name, _)| name)
+    }
+}
+
+/// A choice of occasions; all of them if none is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occasions(pub Vec<On>);
+
+impl Occasions {
+    /// True if the alarm is wanted.
+    pub fn contains(&self, on: On) -> bool {
+        self.0.contains(&on)
+    }
+}
+
+impl Default for Occasions {
+    fn default() -> Occasions {
+        Occasions(OCCASIONS.iter().map(|(_, on)| *on).collect())
+    }
+}
+
+impl FromStr for Occasions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Occasions, String> {
+        let one = |word: &str| {
+            let found = OCCASIONS.iter().find(|(name, _)| *name == word.trim());
+            found.map(|(_, on)| *on).ok_or_else(|| {
+                let names = OCCASIONS.map(|(name, _)| name);
+                let near = de::hint(word.trim(), &names, &|n| format!("`{n}`"), false);
+                format!(
+                    "expected some of {}, found `{}`{near}",
+                    de::quoted(&names),
+                    word.trim()
+                )
+            })
+        };
+        text.split(',')
+            .map(one)
+            .collect::<Result<_, _>>()
+            .map(Occasions)
+    }
+}
+
+impl fmt::Display for Occasions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|on| on.name()).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+written!(
+    Occasions,
+    "occasions",
+    "^(failed|hung|missed|recovered)(, *(failed|hung|missed|recovered))*$"
+);
+
+fn state() -> String {
+    "state".to_string()
+}
+
+fn log() -> String {
+    "log".to_string()
+}
+
+fn run() -> String {
+    "run".to_string()
+}
+
+fn max_step() -> Interval {
+    Interval::secs(3600)
+}
+
+fn scan_every() -> Interval {
+    Interval::secs(1)
+}
+
+impl Settings {
+    /// Reads a home's `procctl.xml`; a file that is not there means defaults.
+    pub fn read(path: &Path, home: &Path) -> Result<Settings, Problems> {
+        match path.try_exists() {
+            Ok(false) => return Ok(Settings::default()),
+            Ok(true) => {}
+            Err(e) => return Err(Problem::whole(path, format!("cannot look at it: {e}")).into()),
+        }
+        check_trust(path)?;
+        Settings::from_text(path, &read_bytes(path)?, home)
+    }
+
+    /// Reads the content of a settings file; references in it are replaced at once.
+    pub fn from_text(path: &Path, text: &[u8], home: &Path) -> Result<Settings, Problems> {
+        let mut node = parse(path, text)?;
+        if node.name != "procctl" {
+            let message = format!("expected <procctl>, found <{}>", node.name);
+            return Err(Problem::new(path, node.pos, message).into());
+        }
+        let mut resolver = Resolver {
+            home: Some(home),
+            env: Vec::new(),
+            secrets: Secrets::default(),
+            found: Vec::new(),
+        };
+        resolver.resolve_tree(&mut node, false);
+        let mut found = resolver.found;
+        let settings = match de::read::<Settings>(&node, &[]) {
+            Ok(settings) => settings,
+            Err(problems) => {
+                found.extend(problems);
+                return Err(Problems::of(path, found));
+            }
+        };
+        let places = |name: &str| node.children_named(name).map(|n| n.pos).collect::<Vec<_>>();
+        settings.check(&places("pool"), &places("notify"), node.pos, &mut found);
+        if found.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Problems::of(path, found))
+        }
+    }
+
+    fn check(&self, pools: &[Pos], notify: &[Pos], whole: Pos, found: &mut Vec<(Pos, String)>) {
+        for (i, (pool, pos)) in self.pools.iter().zip(pools).enumerate() {
+            if let Err(message) = check_name(&pool.name) {
+                found.push((*pos, format!("<pool>: {message}")));
+            }
+            if pool.size == 0 {
+                found.push((*pos, "<pool>: `size` must be at least 1".to_string()));
+            }
+            if self.pools[..i].iter().any(|p| p.name == pool.name) {
+                found.push((*pos, format!("<pool>: `{}` is given twice", pool.name)));
+            }
+        }
+        for (entry, pos) in self.notify.iter().zip(notify) {
+            if entry.command.is_some() == entry.url.is_some() {
+                found.push((
+                    *pos,
+                    "<notify> needs exactly one of `command` and `url`".to_string(),
+                ));
+            }
+            let unsplit = entry.command.as_ref().map(|c| shlex::split(c));
+            if unsplit.is_some_and(|words| words.is_none_or(|w| w.is_empty())) {
+                found.push((
+                    *pos,
+                    "<notify>: `command` is empty or has an open quote".to_string(),
+                ));
+            }
+        }
+        if self.scan_every < Interval::millis(10) || self.scan_every > Interval::secs(60) {
+            found.push((
+                whole,
+                "attribute `scan-every`: expected 10ms to 60s".to_string(),
+            ));
+        }
+        if self.max_step.0.is_zero() {
+            found.push((
+                whole,
+                "attribute `max-step`: must be longer than 0".to_string(),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        let home = Path::new("/nowhere");
+        Settings::from_text(Path::new("procctl.xml"), text.as_bytes(), home)
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        assert_eq!(read("<procctl/>"), Ok(Settings::default()));
+        let s = Settings::read(Path::new("/nowhere/procctl.xml"), Path::new("/nowhere")).unwrap();
+        assert_eq!(
+            (s.state.as_str(), s.max_step),
+            ("state", Interval::secs(3600))
+        );
+    }
+
+    #[test]
+    fn folders_pools_and_alarms_are_read() {
+        let s = read(
+            r#"<procctl state="/var/lib/procctl" max-step="10m">
+                 <log>/var/log/procctl</log>
+                 <pool name="db1" size="4"/>
+                 <notify on="failed, hung" command="mail -s 'x' root"/>
+                 <notify url="https://alarm.example/"/>
+               </procctl>"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (s.state.as_str(), s.log.as_str()),
+            ("/var/lib/procctl", "/var/log/procctl")
+        );
+        assert_eq!(
+            s.pools,
+            [Pool {
+                name: "db1".into(),
+                size: 4
+            }]
+        );
+        assert!(s.notify[0].on.contains(On::Hung) && !s.notify[0].on.contains(On::Missed));
+        assert!(s.notify[1].on.contains(On::Recovered));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said() {
+        let error = read(
+            "<procctl stat='x'>\n<pool name='a' size='0'/>\n<pool name='a' size='2'/>\n<notify on='hang'/>\n</procctl>",
+        )
+        .unwrap_err();
+        assert!(
+            error.contains(
+                "procctl.xml:1:10: unknown attribute `stat` in <procctl>; did you mean `state`?"
+            ),
+            "{error}"
+        );
+        assert!(error.contains("did you mean `hung`?"), "{error}");
+        let error = read(
+            "<procctl>\n<pool name='a' size='0'/>\n<pool name='a' size='2'/>\n<notify/></procctl>",
+        )
+        .unwrap_err();
+        assert_eq!(error.lines().count(), 3, "{error}");
+        assert!(read("<jobs/>").unwrap_err().contains("expected <procctl>"));
+    }
+}
