@@ -57,7 +57,8 @@ pub struct Entry {
     /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// What the kernel said.
+    /// What the kernel said; written `ended_by`, since the result may bring an `exit` of its own.
+    #[serde(rename = "ended_by")]
     pub exit: Exit,
     /// Why it ended, for people: one line.
     pub why: String,

@@ -1,0 +1,232 @@
+//! One run as the recorder holds it: its pipe, notify socket and pidfd, and what came through
+//! them. Reads them without ever blocking; where lines go is the caller's business.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use checkproc::Slot;
+
+use super::lines::Lines;
+use super::message::{Attached, Beats, Notice, Run};
+use super::notify::{self, Word};
+use super::stamp;
+use crate::spawn;
+
+/// Datagrams taken from one notify socket before others have their turn.
+const MOST_AT_ONCE: usize = 64;
+
+/// A run and its descriptors.
+pub(super) struct Held {
+    pub(super) run: Run,
+    /// Where its beats go.
+    pub(super) slot: Option<Slot>,
+    /// Read end of its pipe, until every writer has closed it.
+    pub(super) output: Option<OwnedFd>,
+    /// Its notify socket.
+    pub(super) notify: Option<OwnedFd>,
+    /// Pidfd of its main process.
+    pub(super) process: Option<OwnedFd>,
+    /// Its main process has ended.
+    pub(super) ended: bool,
+    /// How it ended, where the kernel told.
+    pub(super) status: Option<i32>,
+    /// The supervisor knows how it ended.
+    pub(super) settled: bool,
+    /// Lines that found no room in the queue since the last that did.
+    pub(super) dropped: u64,
+    lines: Lines,
+    said: String,
+}
+
+/// What reading a pipe brought.
+pub(super) struct Output {
+    /// Whole lines for the log.
+    pub(super) text: Vec<u8>,
+    /// Nothing will come after this.
+    pub(super) last: bool,
+}
+
+impl Held {
+    /// Takes the descriptors that came with `run`; they must be as many as it says.
+    pub(super) fn new(run: Run, descriptors: Vec<OwnedFd>) -> io::Result<Held> {
+        if run.attached.len() != descriptors.len() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "descriptors are missing",
+            ));
+        }
+        let mut held = Held {
+            run,
+            slot: None,
+            output: None,
+            notify: None,
+            process: None,
+            ended: false,
+            status: None,
+            settled: false,
+            dropped: 0,
+            lines: Lines::default(),
+            said: String::new(),
+        };
+        for (kind, descriptor) in held.run.attached.clone().into_iter().zip(descriptors) {
+            match kind {
+                Attached::Output => {
+                    rustix::io::ioctl_fionbio(&descriptor, true)?;
+                    held.output = Some(descriptor);
+                }
+                Attached::Notify => {
+                    notify::prepare(descriptor.as_fd())?;
+                    held.notify = Some(descriptor);
+                }
+                Attached::Process => held.process = Some(descriptor),
+            }
+        }
+        Ok(held)
+    }
+
+    /// Whether it still runs, or something of it still holds the pipe.
+    pub(super) fn lives(&self) -> bool {
+        (self.process.is_some() && !self.ended) || self.output.is_some()
+    }
+
+    /// Whether nothing is left to do for it.
+    pub(super) fn done(&self) -> bool {
+        self.settled && self.output.is_none()
+    }
+
+    /// Reads once from the pipe, beats where output counts as a beat. `None` when nothing was there.
+    pub(super) fn read_output(&mut self, buffer: &mut [u8]) -> Option<Output> {
+        let pipe = self.output.as_ref()?;
+        let got = match rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut *buffer)) {
+            Ok(got) => got,
+            Err(rustix::io::Errno::AGAIN) => return None,
+            Err(error) => {
+                log::warn!("read the output of {}: {error}", self.run.job);
+                0
+            }
+        };
+        let stamp = if self.run.stamped {
+            String::new()
+        } else {
+            stamp()
+        };
+        let mut text = Vec::new();
+        if got == 0 {
+            self.lines.finish(&stamp, &mut text);
+            self.output = None;
+        } else {
+            let finished = self.lines.take(&buffer[..got], &stamp, &mut text);
+            if finished > 0 && self.run.beats == Beats::Output {
+                self.beat();
+            }
+        }
+        Some(Output {
+            text,
+            last: got == 0,
+        })
+    }
+
+    /// The line that has begun and not ended, at the very end.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        let stamp = if self.run.stamped {
+            String::new()
+        } else {
+            stamp()
+        };
+        let mut text = Vec::new();
+        self.lines.finish(&stamp, &mut text);
+        text
+    }
+
+    /// Takes what waits on the notify socket; beats go to the slot, the rest is returned.
+    pub(super) fn read_notices(&mut self, buffer: &mut [u8]) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for _ in 0..MOST_AT_ONCE {
+            let Some(socket) = &self.notify else { break };
+            let words = match notify::receive(socket.as_fd(), buffer) {
+                Ok((Some(uid), bytes)) if uid == 0 || uid == self.run.table => notify::words(bytes),
+                Ok((uid, _)) => {
+                    let user = uid.map_or("nobody known".to_owned(), |uid| format!("user {uid}"));
+                    log::warn!("{}: a notification by {user} is refused", self.run.job);
+                    Vec::new()
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    log::warn!("receive a notification of {}: {error}", self.run.job);
+                    break;
+                }
+            };
+            notices.extend(words.into_iter().filter_map(|word| self.heed(word)));
+        }
+        notices
+    }
+
+    /// Does what concerns the slot; what the supervisor must hear is returned.
+    fn heed(&mut self, word: Word) -> Option<Notice> {
+        let notice = match word {
+            Word::Beat => {
+                self.beat();
+                return None;
+            }
+            Word::Notice(notice) => notice,
+        };
+        match &notice {
+            Notice::Heartbeat { usec } => {
+                if let Some(slot) = &self.slot {
+                    slot.set_heartbeat(Some(Duration::from_micros(*usec)));
+                }
+            }
+            Notice::Status(text) => {
+                if *text == self.said {
+                    return None;
+                }
+                self.said.clone_from(text);
+                if let Some(slot) = &self.slot {
+                    slot.phase(text);
+                }
+            }
+            Notice::Ready => self.beat(),
+            Notice::Stopping | Notice::MainPid(_) | Notice::Trigger => {}
+        }
+        Some(notice)
+    }
+
+    fn beat(&self) {
+        if let Some(slot) = &self.slot {
+            slot.beat();
+        }
+    }
+
+    /// The pidfd has become readable: the process has ended, or has now been waited for. Only
+    /// then does the kernel tell how it ended.
+    pub(super) fn note_end(&mut self) {
+        self.ended = true;
+        if self.status.is_none() {
+            self.status = self.process.as_ref().and_then(spawn::exit_status);
+        }
+    }
+
+    /// The supervisor knows the end; only the pipe is still read.
+    pub(super) fn settle(&mut self) {
+        self.settled = true;
+        self.ended = true;
+        self.process = None;
+        self.notify = None;
+    }
+
+    /// The descriptors still held, with what they are.
+    pub(super) fn descriptors(&self) -> Vec<(Attached, BorrowedFd<'_>)> {
+        let all = [
+            (Attached::Output, &self.output),
+            (Attached::Notify, &self.notify),
+            (Attached::Process, &self.process),
+        ];
+        let open = all.into_iter().filter_map(|(kind, descriptor)| {
+            descriptor
+                .as_ref()
+                .map(|descriptor| (kind, descriptor.as_fd()))
+        });
+        open.collect()
+    }
+}
