@@ -4,13 +4,22 @@
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use checkproc::Pulse;
 use chrono::{DateTime, Utc};
 
-use crate::{error::Error, link::Cancels, progress::Meter, stop::Stop};
+use crate::{
+    disk::{Disk, FakeDisk, RealDisk},
+    error::Error,
+    link::Cancels,
+    progress::Meter,
+    publish::Author,
+    state::State,
+    stop::Stop,
+};
 pub use crate::{link::Link, progress::Total};
 
 /// The longest sleep between two beats of a wait.
@@ -30,6 +39,10 @@ pub struct Context {
     clock: Clock,
     meter: Option<Meter>,
     looking: bool,
+    disk: Arc<dyn Disk>,
+    run: u64,
+    state_file: PathBuf,
+    state: Option<State>,
     rows: Cell<u64>,
     bytes: Cell<u64>,
     /// Tests: the checkpoint at which a stop is asked for.
@@ -61,9 +74,26 @@ impl Context {
             clock: Clock::Fake(Cell::default()),
             meter: None,
             looking: false,
+            disk: Arc::new(RealDisk),
+            run: u64::from(std::process::id()),
+            state_file: dir.join("state/test.db"),
+            state: None,
             rows: Cell::default(),
             bytes: Cell::default(),
             fuse: Cell::default(),
+        }
+    }
+
+    /// A context for tests on a fake disk; its memory is on the same power supply.
+    ///
+    /// # Panics
+    /// As [`Context::fake`].
+    #[must_use]
+    pub fn fake_on(disk: &FakeDisk, dir: &Path) -> Context {
+        Context {
+            disk: Arc::new(disk.clone()),
+            state: Some(State::fake(disk, "test")),
+            ..Context::fake(dir)
         }
     }
 
@@ -229,6 +259,33 @@ impl Context {
             Clock::System => Utc::now(),
             Clock::Fake(ahead) => Utc::now() + ahead.get(),
         }
+    }
+
+    /// The disk: every file that a job makes, moves or removes goes by this.
+    #[must_use]
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    /// In whose name drafts are written: those of a killed run are known by it.
+    #[must_use]
+    pub fn author(&self) -> Author {
+        Author {
+            job: self.job.clone(),
+            run: self.run,
+        }
+    }
+
+    /// What the job remembers between runs; opened when first asked for.
+    ///
+    /// # Errors
+    /// What [`State::open`] gives.
+    pub fn state(&mut self) -> Result<&mut State, Error> {
+        let state = match self.state.take() {
+            Some(state) => state,
+            None => State::open(&self.state_file, &*self.disk)?,
+        };
+        Ok(self.state.insert(state))
     }
 
     /// Whether this is only a look at the world (`check`, `--dry-run`): nothing may be changed.

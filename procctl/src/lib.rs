@@ -1,9 +1,6 @@
 //! procctl: decides what runs when; starts, stops, restarts and adopts jobs.
 
-pub mod classic;
 pub mod control;
-pub mod errand;
-pub mod error;
 pub mod face;
 pub mod history;
 pub mod launch;
@@ -14,4 +11,3 @@ pub mod recorder;
 pub mod socket;
 pub mod spawn;
 pub mod wait;
-pub mod watch;

@@ -464,18 +464,22 @@ impl Disk for FakeDisk {
 impl Model {
     fn meta(&self, path: &Path) -> Option<Meta> {
         let time = |ticks| SystemTime::UNIX_EPOCH + Duration::from_secs(ticks);
-        if self.folders.contains(path) {
-            return Some(Meta {
-                length: 0,
-                modified: time(0),
-                folder: true,
-            });
-        }
-        let inode = &self.inodes[self.inode(path)?];
+        let folder = self.folders.contains(path);
+        let (number, length, modified) = if folder {
+            (usize::MAX, 0, 0)
+        } else {
+            let number = self.inode(path)?;
+            let inode = &self.inodes[number];
+            (number, inode.seen.len(), inode.modified)
+        };
         Some(Meta {
-            length: u64::try_from(inode.seen.len()).unwrap_or(u64::MAX),
-            modified: time(inode.modified),
-            folder: false,
+            length: u64::try_from(length).unwrap_or(u64::MAX),
+            modified: time(modified),
+            changed: time(modified),
+            inode: (0, u64::try_from(number).unwrap_or(u64::MAX)),
+            folder,
+            link: false,
+            regular: !folder,
         })
     }
 }

@@ -112,8 +112,16 @@ pub struct Meta {
     pub length: u64,
     /// When it was last written.
     pub modified: SystemTime,
+    /// When anything about it last changed, be it its name; tools that copy times cannot set this one back.
+    pub changed: SystemTime,
+    /// Device and inode: the same for every name of one file.
+    pub inode: (u64, u64),
     /// Whether it is a folder.
     pub folder: bool,
+    /// Whether the path is a symbolic link.
+    pub link: bool,
+    /// Whether the path is a file: no folder, link, pipe, socket or device.
+    pub regular: bool,
 }
 
 /// The folder that a path is in: `.` for a bare name.

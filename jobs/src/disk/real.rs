@@ -3,8 +3,9 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use rustix::{
@@ -104,11 +105,18 @@ impl Disk for RealDisk {
     }
 
     fn look(&self, path: &Path) -> Result<Option<Meta>, Error> {
-        match fs::metadata(path) {
+        let own = fs::symlink_metadata(path);
+        let link = own.as_ref().is_ok_and(fs::Metadata::is_symlink);
+        let found = if link { fs::metadata(path) } else { own };
+        match found {
             Ok(meta) => Ok(Some(Meta {
                 length: meta.len(),
                 modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                changed: changed(&meta),
+                inode: (meta.dev(), meta.ino()),
                 folder: meta.is_dir(),
+                link,
+                regular: meta.is_file() && !link,
             })),
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
@@ -118,6 +126,13 @@ impl Disk for RealDisk {
             Err(error) => Err(Error::io("look at", path)(error)),
         }
     }
+}
+
+/// The inode's own time; nothing before 1970 is told apart.
+fn changed(meta: &fs::Metadata) -> SystemTime {
+    let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
+    let nanos = u32::try_from(meta.ctime_nsec()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 
 fn link_over(from: &Path, to: &Path) -> Result<bool, Error> {

@@ -1,0 +1,364 @@
+//! Input folders: which of the files there may be taken, and where they go afterwards. The same rules for every kind
+//! that reads files others write.
+//!
+//! A file is taken when its name matches, does not begin with a dot, and it is a regular file (symbolic links, pipes and
+//! folders stay where they are), and
+//! - with a marker, when the marker is there: whoever wrote it says the file is complete;
+//! - without, when it has not changed for `stable` and nobody has it open for writing, as far as this user can see.
+//!
+//! "Has not changed" goes by the time of last write and by the time of last change of any sort, which copying tools
+//! cannot set back. Times ahead of this machine's clock prove nothing; such files are looked at twice, `stable` apart.
+//!
+//! **Where it ends**: a writer that pauses for longer than `stable` with the file closed, or is out of sight on another
+//! machine. For those there is the marker.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use crate::context::Context;
+use crate::disk::{Disk, Meta};
+use crate::error::Error;
+use crate::publish;
+use crate::writers::Writers;
+
+/// How far a file's time may lie ahead of the clock and still count as now: clocks of file servers differ by that.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// A folder whose files are taken.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    /// The folder itself; folders below it are not looked into.
+    pub dir: PathBuf,
+    /// Where files go that were dealt with.
+    pub done: PathBuf,
+    /// Where files go that cannot be dealt with.
+    pub bad: PathBuf,
+    /// How long a file must have been unchanged.
+    pub stable: Duration,
+    /// The name of the file that says another one is complete.
+    pub marker: Option<Marker>,
+}
+
+/// A file that may be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its name in the folder.
+    pub name: String,
+    /// What it was like when it was found.
+    pub meta: Meta,
+}
+
+impl Inbox {
+    /// A folder by the job file's words, `done` and `bad` being folders in it unless named.
+    pub fn new(
+        cx: &Context,
+        dir: &str,
+        done: Option<&str>,
+        bad: Option<&str>,
+        stable: Duration,
+    ) -> Inbox {
+        let dir = cx.path(dir);
+        let beside = |named: Option<&str>, own: &str| {
+            named.map_or_else(|| dir.join(own), |path| cx.path(path))
+        };
+        Inbox {
+            done: beside(done, "done"),
+            bad: beside(bad, "bad"),
+            stable,
+            marker: None,
+            dir,
+        }
+    }
+
+    /// The files that may be taken now, in name order. A folder that is not there holds none.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; [`Error::Stopped`] while waiting for a second look.
+    pub fn ready(&self, cx: &Context, wanted: impl Fn(&str) -> bool) -> Result<Vec<Input>, Error> {
+        let disk = cx.disk();
+        let found = self.candidates(&*disk, &wanted)?;
+        if found.is_empty() || self.marker.is_some() {
+            return Ok(found);
+        }
+        let now = SystemTime::from(cx.now());
+        let (ahead, mut ready): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|input| is_ahead(&input.meta, now));
+        ready.retain(|input| age(&input.meta, now) >= self.stable);
+        if !ahead.is_empty() {
+            cx.wait(self.stable)?;
+            for input in ahead {
+                if input.is_unchanged(&*disk)? {
+                    ready.push(input);
+                }
+            }
+        }
+        if !ready.is_empty() {
+            let writers = Writers::snapshot();
+            ready.retain(|input| !writers.has(input.meta.inode));
+        }
+        ready.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(ready)
+    }
+
+    /// Files whose names and markers are right, whatever their age.
+    fn candidates(
+        &self,
+        disk: &dyn Disk,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Input>, Error> {
+        if disk.look(&self.dir)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let entries = disk.list(&self.dir)?;
+        let names: HashSet<String> = entries.iter().map(crate::disk::Entry::name).collect();
+        let complete = |name: &str| match &self.marker {
+            None => true,
+            Some(marker) => {
+                let own = marker.of(name);
+                own != name && names.contains(&own)
+            }
+        };
+        let inputs = entries
+            .into_iter()
+            .filter(|entry| entry.meta.regular)
+            .map(|entry| Input {
+                // A name that is not UTF-8 would show otherwise than it is; it cannot be wanted by any pattern.
+                name: entry
+                    .path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default()
+                    .to_owned(),
+                path: entry.path,
+                meta: entry.meta,
+            });
+        Ok(inputs
+            .filter(|i| {
+                !i.name.is_empty()
+                    && !i.name.starts_with('.')
+                    && wanted(&i.name)
+                    && complete(&i.name)
+            })
+            .collect())
+    }
+
+    /// Moves a file to `done`, durably, its marker behind it; tells where it went. Nothing there is overwritten.
+    ///
+    /// # Errors
+    /// When it cannot be moved; it is then where it was.
+    pub fn move_to_done(&self, cx: &Context, input: &Input) -> Result<PathBuf, Error> {
+        self.move_to(cx, input, &self.done)
+    }
+
+    /// As [`Inbox::move_to_done`], to `bad`.
+    ///
+    /// # Errors
+    /// As [`Inbox::move_to_done`].
+    pub fn move_to_bad(&self, cx: &Context, input: &Input) -> Result<PathBuf, Error> {
+        self.move_to(cx, input, &self.bad)
+    }
+
+    fn move_to(&self, cx: &Context, input: &Input, dir: &Path) -> Result<PathBuf, Error> {
+        let disk = cx.disk();
+        let author = cx.author();
+        let _step = cx.step("move the input away", Duration::from_secs(600));
+        let to = publish::move_into(&disk, &input.path, dir, &author)?;
+        // The marker goes last: without its file it does nothing, while a file without its marker would stay for ever.
+        if let Some(marker) = &self.marker {
+            let path = self.dir.join(marker.of(&input.name));
+            if disk.look(&path)?.is_some() {
+                publish::move_into(&disk, &path, dir, &author)?;
+            }
+        }
+        Ok(to)
+    }
+}
+
+impl Input {
+    /// Whether the file is still the one that was found, byte for byte as far as its length and times can tell.
+    ///
+    /// # Errors
+    /// When the disk does not tell.
+    pub fn is_unchanged(&self, disk: &dyn Disk) -> Result<bool, Error> {
+        Ok(disk.look(&self.path)? == Some(self.meta))
+    }
+
+    /// The name without its endings of format and compression: `A_1` of `A_1.csv.gz`.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        let (_, plain) = crate::data::Compression::of(&self.name);
+        stem(plain)
+    }
+}
+
+fn stem(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => name,
+    }
+}
+
+fn last_change(meta: &Meta) -> SystemTime {
+    meta.modified.max(meta.changed)
+}
+
+fn age(meta: &Meta, now: SystemTime) -> Duration {
+    now.duration_since(last_change(meta)).unwrap_or_default()
+}
+
+fn is_ahead(meta: &Meta, now: SystemTime) -> bool {
+    last_change(meta) > now + AHEAD
+}
+
+/// How the name of a marker is made from a file's: `{stem}.ok` or `{name}.ok`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker(String);
+
+impl Marker {
+    /// The marker's name for a file.
+    #[must_use]
+    pub fn of(&self, name: &str) -> String {
+        self.0.replace("{stem}", stem(name)).replace("{name}", name)
+    }
+}
+
+impl FromStr for Marker {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Marker, String> {
+        if !text.contains("{stem}") && !text.contains("{name}") {
+            return Err(format!(
+                "`{text}` does not say whose marker it is: write {{stem}} or {{name}} into it"
+            ));
+        }
+        if text.contains('/') || text == "{name}" {
+            return Err(format!(
+                "`{text}` must be another file's name in the same folder"
+            ));
+        }
+        Ok(Marker(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn inbox(dir: &Path, stable: u64) -> (Context, Inbox) {
+        let cx = Context::fake(dir);
+        let inbox = Inbox::new(&cx, "in", None, None, Duration::from_secs(stable));
+        fs::create_dir(&inbox.dir).unwrap();
+        (cx, inbox)
+    }
+
+    fn names(cx: &Context, inbox: &Inbox) -> Vec<String> {
+        let ready = inbox.ready(cx, |name| !name.ends_with(".ok")).unwrap();
+        ready.into_iter().map(|input| input.name).collect()
+    }
+
+    #[test]
+    fn takes_regular_files_in_name_order() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, inbox) = inbox(home.path(), 0);
+        for name in ["b.csv", "a.csv", ".a.csv.part", "c.ok"] {
+            fs::write(inbox.dir.join(name), "x").unwrap();
+        }
+        fs::create_dir(inbox.dir.join("d.csv")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", inbox.dir.join("e.csv")).unwrap();
+        nix::unistd::mkfifo(&inbox.dir.join("f.csv"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(names(&cx, &inbox), ["a.csv", "b.csv"]);
+    }
+
+    #[test]
+    fn waits_until_a_file_is_stable() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, inbox) = inbox(home.path(), 5);
+        let path = inbox.dir.join("a.csv");
+        fs::write(&path, "x").unwrap();
+        // The time of last write is set back, as `cp -p` does: the file is young all the same.
+        let long_ago = SystemTime::now() - Duration::from_secs(9999);
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+        assert!(names(&cx, &inbox).is_empty());
+        cx.wait(Duration::from_secs(6)).unwrap();
+        assert_eq!(names(&cx, &inbox), ["a.csv"]);
+    }
+
+    #[test]
+    fn looks_twice_at_files_from_the_future() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, inbox) = inbox(home.path(), 5);
+        let path = inbox.dir.join("a.csv");
+        let file = fs::File::create(&path).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(9999))
+            .unwrap();
+        drop(file);
+        assert_eq!(names(&cx, &inbox), ["a.csv"]);
+    }
+
+    #[test]
+    fn leaves_files_that_are_open_for_writing() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, inbox) = inbox(home.path(), 0);
+        let file = fs::File::create(inbox.dir.join("a.csv")).unwrap();
+        assert!(names(&cx, &inbox).is_empty());
+        drop(file);
+        assert_eq!(names(&cx, &inbox), ["a.csv"]);
+    }
+
+    #[test]
+    fn a_marker_says_when_and_moves_along() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, mut inbox) = inbox(home.path(), 3600);
+        inbox.marker = Some("{stem}.ok".parse().unwrap());
+        fs::write(inbox.dir.join("a.csv"), "x").unwrap();
+        fs::write(inbox.dir.join("b.csv"), "x").unwrap();
+        fs::write(inbox.dir.join("b.ok"), "").unwrap();
+        let ready = inbox.ready(&cx, |_| true).unwrap();
+        assert_eq!(
+            ready.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(),
+            ["b.csv"]
+        );
+        let to = inbox.move_to_done(&cx, &ready[0]).unwrap();
+        assert_eq!(to, inbox.done.join("b.csv"));
+        assert!(!inbox.dir.join("b.ok").exists() && inbox.done.join("b.ok").exists());
+    }
+
+    #[test]
+    fn nothing_is_overwritten_on_the_way() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, inbox) = inbox(home.path(), 0);
+        for round in 0..2 {
+            fs::write(inbox.dir.join("a.csv"), format!("{round}")).unwrap();
+            let ready = inbox.ready(&cx, |_| true).unwrap();
+            inbox.move_to_bad(&cx, &ready[0]).unwrap();
+        }
+        assert_eq!(fs::read(inbox.bad.join("a.csv")).unwrap(), b"0");
+        assert_eq!(fs::read(inbox.bad.join("a.csv.1")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn markers_name_another_file() {
+        assert_eq!(
+            "{stem}.ok".parse::<Marker>().unwrap().of("a.b.csv"),
+            "a.b.ok"
+        );
+        assert_eq!(
+            "{name}.md5".parse::<Marker>().unwrap().of("a.csv"),
+            "a.csv.md5"
+        );
+        for bad in ["done.ok", "{name}", "x/{stem}.ok"] {
+            assert!(bad.parse::<Marker>().is_err());
+        }
+    }
+}
