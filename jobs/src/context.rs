@@ -9,11 +9,13 @@ use std::{
 };
 
 use checkproc::Pulse;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use jobfile::Home;
 
 use crate::{
     disk::{Disk, FakeDisk, RealDisk},
     error::Error,
+    job::Tally,
     link::Cancels,
     progress::Meter,
     publish::Author,
@@ -29,70 +31,115 @@ const CONNECT: Duration = Duration::from_secs(120);
 
 /// The world of one job in one process.
 pub struct Context {
-    job: String,
-    root: PathBuf,
-    stop: Stop,
-    pulse: Option<Pulse>,
-    heartbeat: Option<Duration>,
-    stop_grace: Duration,
+    world: World,
+    author: Author,
+    disk: Arc<dyn Disk>,
+    state: Option<State>,
     cancels: Cancels,
     clock: Clock,
     meter: Option<Meter>,
-    looking: bool,
-    disk: Arc<dyn Disk>,
-    run: u64,
-    state_file: PathBuf,
-    state: Option<State>,
     rows: Cell<u64>,
     bytes: Cell<u64>,
     /// Tests: the checkpoint at which a stop is asked for.
     fuse: Cell<Option<u64>>,
 }
 
+/// What the runner knows of the world before there is a context.
+pub struct World {
+    /// The home folder.
+    pub home: Home,
+    /// The job's name.
+    pub job: String,
+    /// The wish to stop.
+    pub stop: Stop,
+    /// The heartbeat; `None` = nobody watches.
+    pub pulse: Option<Pulse>,
+    /// How long may pass between two beats; `None` = nobody minds.
+    pub heartbeat: Option<Duration>,
+    /// How long a stop may take before the job is killed.
+    pub stop_grace: Duration,
+    /// Whether this is only a look: nothing may be changed.
+    pub looking: bool,
+}
+
+impl World {
+    /// For `check` and `--dry-run`: nobody watches, nothing is changed.
+    ///
+    /// # Errors
+    /// When signals cannot be taken.
+    pub fn to_look_at(home: &Home, job: &str) -> Result<World, Error> {
+        let stop =
+            Stop::new().map_err(|error| Error::Internal(format!("open a socket: {error}")))?;
+        Ok(World {
+            home: home.clone(),
+            job: job.to_owned(),
+            stop,
+            pulse: None,
+            heartbeat: None,
+            stop_grace: Duration::from_secs(10),
+            looking: true,
+        })
+    }
+}
+
 /// Where the time comes from.
 enum Clock {
     System,
     /// Runs ahead of the system's by so much; waiting moves it on and takes no time.
-    Fake(Cell<chrono::TimeDelta>),
+    Fake(Cell<TimeDelta>),
 }
 
 impl Context {
-    /// A context for tests: its home is `dir`, waiting takes no time, nobody watches it.
-    ///
-    /// # Panics
-    /// When the system gives no socket pair.
+    /// The context of a job that is run.
     #[must_use]
-    pub fn fake(dir: &Path) -> Context {
+    pub fn new(world: World) -> Context {
+        let run = std::env::var("PROCCTL_RUN")
+            .ok()
+            .and_then(|run| run.parse().ok());
         Context {
-            job: "test".to_owned(),
-            root: dir.to_owned(),
-            stop: Stop::new().expect("a test may open two sockets"),
-            pulse: None,
-            heartbeat: None,
-            stop_grace: Duration::from_secs(10),
-            cancels: Cancels::default(),
-            clock: Clock::Fake(Cell::default()),
-            meter: None,
-            looking: false,
+            author: Author {
+                job: world.job.clone(),
+                run: run.unwrap_or_else(|| u64::from(std::process::id())),
+            },
             disk: Arc::new(RealDisk),
-            run: u64::from(std::process::id()),
-            state_file: dir.join("state/test.db"),
             state: None,
+            cancels: Cancels::default(),
+            clock: Clock::System,
+            meter: if world.looking {
+                None
+            } else {
+                Meter::on_terminal(&world.job)
+            },
             rows: Cell::default(),
             bytes: Cell::default(),
             fuse: Cell::default(),
+            world,
         }
     }
 
-    /// A context for tests on a fake disk; its memory is on the same power supply.
+    /// A context for tests: its home is `dir` (which must be there), its disk and state are real, waiting takes no time,
+    /// nobody watches it.
     ///
     /// # Panics
-    /// As [`Context::fake`].
+    /// When `dir` is no folder.
+    #[must_use]
+    pub fn fake(dir: &Path) -> Context {
+        let home = Home::open(dir).expect("a test's home is there");
+        let mut world = World::to_look_at(&home, "test").expect("a test may open sockets");
+        world.looking = false;
+        Context {
+            meter: None,
+            clock: Clock::Fake(Cell::default()),
+            ..Context::new(world)
+        }
+    }
+
+    /// As [`Context::fake`], with its files and its state on a fake disk. A second context on the same disk goes on from there.
     #[must_use]
     pub fn fake_on(disk: &FakeDisk, dir: &Path) -> Context {
         Context {
-            disk: Arc::new(disk.clone()),
             state: Some(State::fake(disk, "test")),
+            disk: Arc::new(disk.clone()),
             ..Context::fake(dir)
         }
     }
@@ -112,18 +159,24 @@ impl Context {
     /// The job's name.
     #[must_use]
     pub fn job(&self) -> &str {
-        &self.job
+        &self.world.job
+    }
+
+    /// The home folder and its settings.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.world.home
     }
 
     /// A path of the job file as a path of this system: relative ones are relative to the home folder.
     #[must_use]
-    pub fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path)
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.world.home.path(path)
     }
 
     /// A sign of life. Tens of nanoseconds: once a row is fine.
     pub fn beat(&self) {
-        if let Some(pulse) = &self.pulse {
+        if let Some(pulse) = &self.world.pulse {
             pulse.beat();
         }
     }
@@ -131,15 +184,15 @@ impl Context {
     /// Announces a step that cannot beat (one long statement, a rename on a slow share) and how long it may take.
     /// The step is done when the guard is dropped. One at a time.
     pub fn step(&self, what: &str, budget: Duration) -> Step {
-        if let Some(pulse) = &self.pulse {
+        if let Some(pulse) = &self.world.pulse {
             pulse.step(what, budget);
         }
-        Step(self.pulse.clone())
+        Step(self.world.pulse.clone())
     }
 
     /// Says what the job is at, for `status` and the progress line: `reading WEATHER_1.xml`.
     pub fn phase(&self, text: &str) {
-        if let Some(pulse) = &self.pulse {
+        if let Some(pulse) = &self.world.pulse {
             pulse.phase(text);
         }
         if let Some(meter) = &self.meter {
@@ -154,9 +207,24 @@ impl Context {
         self.show_progress();
     }
 
+    /// Takes a pass's tally for the progress of kinds that did not tell theirs as they went.
+    pub(crate) fn settle(&self, before: (u64, u64), tally: &Tally) {
+        let rows = before.0 + tally.written.max(tally.read);
+        self.rows.set(self.rows.get().max(rows));
+        self.bytes.set(self.bytes.get().max(before.1 + tally.bytes));
+        self.show_progress();
+    }
+
+    /// Takes the progress line off the screen, for good.
+    pub(crate) fn clear_screen(&self) {
+        if let Some(meter) = &self.meter {
+            meter.clear();
+        }
+    }
+
     fn show_progress(&self) {
         let (rows, bytes) = self.moved();
-        if let Some(pulse) = &self.pulse {
+        if let Some(pulse) = &self.world.pulse {
             pulse.progress(rows, bytes);
         }
         if let Some(meter) = &self.meter {
@@ -180,31 +248,31 @@ impl Context {
     /// Whether a stop was asked for.
     #[must_use]
     pub fn stopping(&self) -> bool {
-        self.stop.asked().is_some()
+        self.world.stop.asked().is_some()
     }
 
     /// The wish to stop itself, for those who wait for other things besides.
     #[must_use]
     pub fn stop(&self) -> &Stop {
-        &self.stop
+        &self.world.stop
     }
 
     /// How long a stop may take before the job is killed.
     #[must_use]
     pub fn stop_grace(&self) -> Duration {
-        self.stop_grace
+        self.world.stop_grace
     }
 
     /// How long may pass between two beats; `None` = nobody minds.
     #[must_use]
     pub fn heartbeat(&self) -> Option<Duration> {
-        self.heartbeat
+        self.world.heartbeat
     }
 
     /// The heartbeat slot, index and generation, for a child process that beats for the job.
     #[must_use]
     pub fn slot(&self) -> Option<(u32, u32)> {
-        self.pulse.as_ref().map(|pulse| pulse.slot().handle())
+        self.world.pulse.as_ref().map(|pulse| pulse.slot().handle())
     }
 
     /// A place where the job may stop with nothing lost: beats, and tells whether it has to.
@@ -216,10 +284,10 @@ impl Context {
         if let Some(n) = self.fuse.get() {
             self.fuse.set(Some(n.saturating_sub(1)));
             if n <= 1 {
-                self.stop.ask(15);
+                self.world.stop.ask(15);
             }
         }
-        match self.stop.asked() {
+        match self.world.stop.asked() {
             None => Ok(()),
             Some(signal) => Err(Error::Stopped(signal)),
         }
@@ -230,25 +298,52 @@ impl Context {
     /// # Errors
     /// [`Error::Stopped`] as soon as a stop is asked for.
     pub fn wait(&self, long: Duration) -> Result<(), Error> {
-        if let Clock::Fake(ahead) = &self.clock {
-            let long = chrono::TimeDelta::from_std(long).unwrap_or(chrono::TimeDelta::MAX);
-            ahead.set(ahead.get() + long);
-            return self.checkpoint();
-        }
         let start = Instant::now();
         loop {
             self.checkpoint()?;
             let left = long.saturating_sub(start.elapsed());
-            if left.is_zero() {
+            if left.is_zero() || self.skip(left) {
                 return Ok(());
             }
-            self.stop.sleep(left.min(self.nap()), &[]);
+            self.world.stop.sleep(left.min(self.nap()), &[]);
+            if self.world.stop.is_triggered() {
+                // Not ours to take; the sleep would return at once.
+                std::thread::park_timeout(left.min(Duration::from_millis(100)));
+            }
         }
+    }
+
+    /// Waits for the next pass, beating; `true` when one was triggered meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] as soon as a stop is asked for.
+    pub fn wait_or_trigger(&self, long: Duration) -> Result<bool, Error> {
+        let start = Instant::now();
+        loop {
+            self.checkpoint()?;
+            let left = long.saturating_sub(start.elapsed());
+            let triggered = self.world.stop.is_triggered();
+            if triggered || left.is_zero() || self.skip(left) {
+                return Ok(triggered);
+            }
+            self.world.stop.sleep(left.min(self.nap()), &[]);
+        }
+    }
+
+    /// Lets a fake clock skip a wait.
+    fn skip(&self, long: Duration) -> bool {
+        let Clock::Fake(ahead) = &self.clock else {
+            return false;
+        };
+        let long = TimeDelta::from_std(long).unwrap_or(TimeDelta::MAX);
+        ahead.set(ahead.get().checked_add(&long).unwrap_or(TimeDelta::MAX));
+        true
     }
 
     /// As long as one may sleep without being taken for hung.
     fn nap(&self) -> Duration {
-        self.heartbeat
+        self.world
+            .heartbeat
             .map_or(NAP, |heartbeat| (heartbeat / 4).min(NAP))
     }
 
@@ -261,6 +356,12 @@ impl Context {
         }
     }
 
+    /// Whether this is only a look at the world (`check`, `--dry-run`): nothing may be changed.
+    #[must_use]
+    pub fn looking(&self) -> bool {
+        self.world.looking
+    }
+
     /// The disk: every file that a job makes, moves or removes goes by this.
     #[must_use]
     pub fn disk(&self) -> Arc<dyn Disk> {
@@ -270,28 +371,27 @@ impl Context {
     /// In whose name drafts are written: those of a killed run are known by it.
     #[must_use]
     pub fn author(&self) -> Author {
-        Author {
-            job: self.job.clone(),
-            run: self.run,
-        }
+        self.author.clone()
     }
 
-    /// What the job remembers between runs; opened when first asked for.
+    /// What the job remembers. The file is made when it is first asked for; a mere look gets an empty memory instead.
     ///
     /// # Errors
-    /// What [`State::open`] gives.
+    /// When it cannot be opened.
     pub fn state(&mut self) -> Result<&mut State, Error> {
         let state = match self.state.take() {
             Some(state) => state,
-            None => State::open(&self.state_file, &*self.disk)?,
+            None => self.open_state()?,
         };
         Ok(self.state.insert(state))
     }
 
-    /// Whether this is only a look at the world (`check`, `--dry-run`): nothing may be changed.
-    #[must_use]
-    pub fn looking(&self) -> bool {
-        self.looking
+    fn open_state(&self) -> Result<State, Error> {
+        let path = state_file(&self.world.home, &self.world.job);
+        if self.world.looking && self.disk.look(&path)?.is_none() {
+            return Ok(State::fake(&FakeDisk::new(), &self.world.job));
+        }
+        State::open(&path, &*self.disk)
     }
 
     /// Connects to a database by its URL. A statement that still runs half a second after a stop was asked for is cancelled.
@@ -300,18 +400,24 @@ impl Context {
     /// What [`db::connect`] gives.
     pub fn connect(&self, url: &str) -> Result<Link, Error> {
         let options = db::Options {
-            base: self.root.clone(),
-            create: !self.looking,
-            program: format!("jobs {}", self.job),
+            base: self.world.home.root.clone(),
+            create: !self.world.looking,
+            program: format!("jobs {}", self.job()),
             ..db::Options::default()
         };
         let step = self.step("connect", CONNECT);
         let connection = db::connect(url, &options)?;
         drop(step);
         self.cancels
-            .link(connection, &self.stop)
+            .link(connection, &self.world.stop)
             .map_err(|error| Error::Internal(format!("start a thread: {error}")))
     }
+}
+
+/// The file of a job's state.
+#[must_use]
+pub fn state_file(home: &Home, job: &str) -> PathBuf {
+    home.state.join(format!("{job}.db"))
 }
 
 /// A step in progress; done when dropped.

@@ -4,6 +4,7 @@
 use std::{error::Error as Source, io, path::PathBuf};
 
 use db::ErrorKind;
+use jobfile::{Problem, Problems};
 
 /// The source of an error that came from elsewhere.
 pub type Cause = Box<dyn Source + Send + Sync>;
@@ -47,6 +48,9 @@ pub enum Error {
     /// The job file asks for what cannot be (78).
     #[error("{0}")]
     Invalid(String),
+    /// The heartbeat table, without which nobody would notice a hang.
+    #[error(transparent)]
+    Table(checkproc::Error),
     /// A database. What it means follows from the error's kind.
     #[error(transparent)]
     Database(db::Error),
@@ -82,6 +86,12 @@ impl Error {
             Error::TryAgain(_) => 75,
             Error::Permission(_) => 77,
             Error::Invalid(_) => 78,
+            Error::Table(error) => match error {
+                checkproc::Error::Full { .. } | checkproc::Error::Unsettled { .. } => 75,
+                checkproc::Error::Foreign { .. } => 77,
+                checkproc::Error::Io { .. } => 74,
+                _ => 70,
+            },
             Error::Database(error) => database_code(error.kind()),
             Error::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(143),
             Error::Command(code) => *code,
@@ -115,6 +125,18 @@ impl Error {
 impl From<db::Error> for Error {
     fn from(error: db::Error) -> Error {
         Error::Database(error)
+    }
+}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Error {
+        Error::Invalid(problems.to_string())
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        Error::Invalid(problem.to_string())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use jobfile::{JobFile, Problems};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
@@ -89,6 +90,8 @@ pub struct Kind {
     pub about: &'static str,
     /// A whole job file, [`Job::SAMPLE`].
     pub sample: &'static str,
+    /// Makes the job that a file describes, or says everything that is wrong with its parameters.
+    pub make: fn(&JobFile) -> Result<Box<dyn Run>, Problems>,
     /// The schema of the parameters, with nested schemas in place.
     pub schema: fn() -> Schema,
 }
@@ -101,9 +104,16 @@ impl Kind {
             name: J::KIND,
             about: J::ABOUT,
             sample: J::SAMPLE,
+            make: make::<J>,
             schema: schema_of::<J::Params>,
         }
     }
+}
+
+fn make<J: Job>(file: &JobFile) -> Result<Box<dyn Run>, Problems> {
+    let job =
+        J::new(file.params()?).map_err(|Invalid { at, message }| file.problem_at(&at, &message))?;
+    Ok(Box::new(job))
 }
 
 /// The JSON Schema of a type, with nested schemas in place instead of references.
@@ -118,7 +128,7 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
 /// Parameters that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// Which one: `output.rows`, `table[1].mode` (counted from 0), or empty for the job as a whole.
+    /// Which one: `output.rows`, `table[2].mode` (counted from 1), or empty for the job as a whole.
     pub at: String,
     /// What is wrong with it, and what would be right.
     pub message: String,

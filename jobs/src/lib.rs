@@ -1,16 +1,24 @@
 //! Runs one job, described by one XML file, in one process. Kinds of jobs are plug-ins: see [`job::Job`] and [`kinds`].
 //! When a job runs is not decided here, nor is a job killed here: that is the work of `procctl` and `checkproc`.
 
+pub mod cli;
 pub mod context;
 pub mod data;
 pub mod disk;
 pub mod error;
+pub mod external;
+mod identity;
 pub mod input;
 pub mod job;
 pub mod kinds;
 pub mod link;
+pub mod lock;
+pub mod logging;
+mod passes;
 pub mod progress;
 pub mod publish;
+pub mod runner;
+pub mod schema;
 pub mod state;
 pub mod stop;
 pub mod writers;

@@ -1,2 +1,7 @@
 //! The program: everything it does lives in the library beside it.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jobs::cli::main()
+}

@@ -100,6 +100,19 @@ impl Stop {
         }
     }
 
+    /// Whether a pass is wanted now.
+    #[must_use]
+    pub fn is_triggered(&self) -> bool {
+        self.0.trigger.load(Ordering::Acquire)
+    }
+
+    /// Wants a pass now, as SIGUSR1 does.
+    pub fn trigger(&self) {
+        self.0.trigger.store(true, Ordering::Release);
+        // A full socket wakes just as well.
+        let _full = (&self.0.waker).write(&[1]);
+    }
+
     /// Takes the wish for a pass now, if there is one.
     #[must_use]
     pub fn take_trigger(&self) -> bool {
@@ -109,7 +122,7 @@ impl Stop {
     /// Sleeps so long at most; less when a wish comes in or one of the descriptors has something to read (or its far end is gone).
     pub fn sleep(&self, long: Duration, also: &[BorrowedFd<'_>]) {
         let deadline = Instant::now() + long;
-        while self.asked().is_none() && !self.0.trigger.load(Ordering::Acquire) {
+        while self.asked().is_none() && !self.is_triggered() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

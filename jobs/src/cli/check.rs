@@ -1,0 +1,132 @@
+//! `jobs check`: what is wrong with job files, all of it in one go, a line each; offline the files alone, else also with
+//! the world that they mean. Changes nothing.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use jobfile::{Home, JobFile, Problem, Problems};
+
+use crate::{
+    context::{Context, World},
+    error::Error,
+    external,
+    job::{Report, Run},
+    kinds, logging,
+};
+
+/// Looks at every file.
+///
+/// # Errors
+/// Only for what keeps it from looking at all; what is wrong with files is its answer.
+pub(super) fn check(
+    home: Option<&Path>,
+    files: &[PathBuf],
+    offline: bool,
+    verbose: bool,
+) -> Result<ExitCode, Error> {
+    let home = Home::find(home)?;
+    let mut check = Check {
+        home,
+        offline,
+        names: HashMap::new(),
+        notes: Vec::new(),
+    };
+    let mut problems = Vec::new();
+    for path in files {
+        if let Err(Problems(found)) = check.file(path) {
+            problems.extend(found);
+        }
+    }
+    let notes = if verbose { check.notes } else { Vec::new() };
+    let last = match (problems.len(), files.len()) {
+        (0, 1) => Some("1 file, no problems".to_owned()),
+        (0, n) => Some(format!("{n} files, no problems")),
+        _ => None,
+    };
+    let lines = notes
+        .into_iter()
+        .chain(problems.iter().map(ToString::to_string))
+        .chain(last);
+    let mut out = io::stdout().lock();
+    for line in lines {
+        // A reader that has seen enough changes nothing in the verdict.
+        let _gone = writeln!(out, "{}", logging::redact(&line));
+    }
+    Ok(ExitCode::from(if problems.is_empty() { 0 } else { 78 }))
+}
+
+struct Check {
+    home: Home,
+    offline: bool,
+    /// Where each name was seen first.
+    names: HashMap<String, PathBuf>,
+    notes: Vec<String>,
+}
+
+impl Check {
+    fn file(&mut self, path: &Path) -> Result<(), Problems> {
+        let mut file = JobFile::read(path)?;
+        self.name(&file)?;
+        let Some(kind) = kinds::find(&file.kind) else {
+            return self.external(&file);
+        };
+        let job = (kind.make)(&file)?;
+        if self.offline {
+            return Ok(());
+        }
+        drop(job);
+        logging::hide(file.resolve(&self.home.root)?);
+        let job = (kind.make)(&file)?;
+        self.world(job, &file)
+    }
+
+    /// Two jobs of one name would share their state.
+    fn name(&mut self, file: &JobFile) -> Result<(), Problems> {
+        match self.names.insert(file.name.clone(), file.path.clone()) {
+            Some(first) if first != file.path => Err(Problem::new(
+                &file.path,
+                file.locate("name"),
+                format!("the name `{}` is taken by {}", file.name, first.display()),
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn external(&mut self, file: &JobFile) -> Result<(), Problems> {
+        let Some(program) = external::find(&self.home, &file.kind)? else {
+            return Err(external::unknown(file).into());
+        };
+        let (path, program) = (file.path.display(), program.display());
+        self.notes.push(format!(
+            "{path}: its parameters are not checked, they are the matter of {program}"
+        ));
+        Ok(())
+    }
+
+    /// Lets the job look at the world.
+    fn world(&mut self, mut job: Box<dyn Run>, file: &JobFile) -> Result<(), Problems> {
+        let whole = |error: Error| file.problem_at("", &error.chain());
+        let mut report = Report::default();
+        let looked = World::to_look_at(&self.home, &file.name)
+            .map(Context::new)
+            .and_then(|mut cx| job.check(&mut cx, &mut report));
+        let path = file.path.display();
+        self.notes
+            .extend(report.notes.iter().map(|note| format!("{path}: {note}")));
+        let found = report.problems.iter();
+        let mut problems: Vec<Problem> = found
+            .map(|wrong| file.problem_at(&wrong.at, &wrong.message))
+            .collect();
+        problems.extend(looked.err().map(whole));
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Problems(problems))
+        }
+    }
+}
