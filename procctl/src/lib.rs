@@ -1,13 +1,19 @@
 //! procctl: decides what runs when; starts, stops, restarts and adopts jobs.
 
+pub mod classic;
 pub mod control;
+pub mod errand;
+pub mod error;
 pub mod face;
 pub mod history;
 pub mod launch;
 pub mod lock;
+pub mod logging;
 pub mod logs;
 pub mod plan;
 pub mod recorder;
 pub mod socket;
 pub mod spawn;
+pub mod status;
 pub mod wait;
+pub mod watch;

@@ -63,9 +63,49 @@ pub fn bytes(bytes: u64) -> String {
     bytes.to_string()
 }
 
+/// The names that somebody may have meant by `wrong`, nearest first, at most three.
+pub fn nearest(wrong: &str, names: &[String]) -> Vec<String> {
+    let wrong = wrong.to_lowercase();
+    let mut near: Vec<(usize, &String)> = names
+        .iter()
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&wrong, &name.to_lowercase()),
+                name,
+            )
+        })
+        .filter(|(distance, name)| {
+            *distance <= 1 + name.chars().count() / 4 || name.starts_with(&wrong)
+        })
+        .collect();
+    near.sort();
+    near.into_iter()
+        .take(3)
+        .map(|(_, name)| name.clone())
+        .collect()
+}
+
+/// `; did you mean a or b?`, or nothing.
+pub fn hint(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; did you mean {}?", near.join(" or ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn near_names_are_found() {
+        let names = ["weather-in", "weather-out", "sweep"].map(str::to_owned);
+        assert_eq!(nearest("weather-im", &names), ["weather-in", "weather-out"]);
+        assert_eq!(nearest("weat", &names), ["weather-in", "weather-out"]);
+        assert_eq!(nearest("swep", &names), ["sweep"]);
+        assert!(nearest("backup", &names).is_empty());
+        assert_eq!(hint(&nearest("swep", &names)), "; did you mean sweep?");
+    }
 
     #[test]
     fn spans_have_two_units() {
