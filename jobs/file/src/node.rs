@@ -97,7 +97,6 @@ impl fmt::Debug for Node {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::parse;
     use std::path::Path;
 

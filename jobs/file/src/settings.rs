@@ -3,17 +3,15 @@
 use crate::de;
 use crate::interval::Interval;
 use crate::job::read_bytes;
+use crate::notify::Notify;
 use crate::parse::parse;
 use crate::problem::{Pos, Problem, Problems};
 use crate::root::check_name;
 use crate::secrets::{Resolver, Secrets};
 use crate::trust::check_trust;
-use crate::written::written;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 /// What `<procctl>` may say.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -40,6 +38,9 @@ pub struct Settings {
     /// Alarms.
     #[serde(default)]
     pub notify: Vec<Notify>,
+    /// What `${…}` stood for, to be kept out of logs.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 impl Default for Settings {
@@ -52,6 +53,7 @@ impl Default for Settings {
             scan_every: scan_every(),
             pools: Vec::new(),
             notify: Vec::new(),
+            secrets: Secrets::default(),
         }
     }
 }
@@ -66,100 +68,6 @@ pub struct Pool {
     #[schemars(range(min = 1))]
     pub size: u32,
 }
-
-/// Where an alarm goes: a command or a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Notify {
-    /// What it is told of, comma-separated.
-    #[serde(default)]
-    pub on: Occasions,
-    /// A command, split into words as a shell does.
-    pub command: Option<String>,
-    /// A URL that is posted to.
-    pub url: Option<String>,
-}
-
-/// What an alarm is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum On {
-    /// A run failed.
-    Failed,
-    /// A job hung.
-    Hung,
-    /// A start was missed.
-    Missed,
-    /// A run went well after one that did not.
-    Recovered,
-}
-
-const OCCASIONS: [(&str, On); 4] = [
-    ("failed", On::Failed),
-    ("hung", On::Hung),
-    ("missed", On::Missed),
-    ("recovered", On::Recovered),
-];
-
-impl On {
-    /// As in `on="…"`.
-    pub fn name(self) -> &'static str {
-        let found = OCCASIONS.iter().find(|(_, on)| *on == self);
-        found.map_or("", |(name, _)| name)
-    }
-}
-
-/// A choice of occasions; all of them if none is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Occasions(pub Vec<On>);
-
-impl Occasions {
-    /// True if the alarm is wanted.
-    pub fn contains(&self, on: On) -> bool {
-        self.0.contains(&on)
-    }
-}
-
-impl Default for Occasions {
-    fn default() -> Occasions {
-        Occasions(OCCASIONS.iter().map(|(_, on)| *on).collect())
-    }
-}
-
-impl FromStr for Occasions {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Occasions, String> {
-        let one = |word: &str| {
-            let found = OCCASIONS.iter().find(|(name, _)| *name == word.trim());
-            found.map(|(_, on)| *on).ok_or_else(|| {
-                let names = OCCASIONS.map(|(name, _)| name);
-                let near = de::hint(word.trim(), &names, &|n| format!("`{n}`"), false);
-                format!(
-                    "expected some of {}, found `{}`{near}",
-                    de::quoted(&names),
-                    word.trim()
-                )
-            })
-        };
-        text.split(',')
-            .map(one)
-            .collect::<Result<_, _>>()
-            .map(Occasions)
-    }
-}
-
-impl fmt::Display for Occasions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.0.iter().map(|on| on.name()).collect();
-        f.write_str(&names.join(","))
-    }
-}
-
-written!(
-    Occasions,
-    "occasions",
-    "^(failed|hung|missed|recovered)(, *(failed|hung|missed|recovered))*$"
-);
 
 fn state() -> String {
     "state".to_string()
@@ -200,16 +108,14 @@ impl Settings {
             let message = format!("expected <procctl>, found <{}>", node.name);
             return Err(Problem::new(path, node.pos, message).into());
         }
-        let mut resolver = Resolver {
-            home: Some(home),
-            env: Vec::new(),
-            secrets: Secrets::default(),
-            found: Vec::new(),
-        };
+        let mut resolver = Resolver::new(Some(home));
         resolver.resolve_tree(&mut node, false);
         let mut found = resolver.found;
         let settings = match de::read::<Settings>(&node, &[]) {
-            Ok(settings) => settings,
+            Ok(mut settings) => {
+                settings.secrets = resolver.secrets;
+                settings
+            }
             Err(problems) => {
                 found.extend(problems);
                 return Err(Problems::of(path, found));
@@ -269,6 +175,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::On;
 
     fn read(text: &str) -> Result<Settings, String> {
         let home = Path::new("/nowhere");

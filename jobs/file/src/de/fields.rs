@@ -2,9 +2,10 @@
 
 use super::blank::Blank;
 use super::flaw::Flaw;
+use super::hint::{Kind, unknown};
 use super::report::Report;
 use super::trail::Trail;
-use super::value::{Form, Kind, Value, unknown};
+use super::value::{Form, Value};
 use crate::node::Node;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess};
@@ -45,7 +46,7 @@ impl<'a, 't> Fields<'a, 't> {
         parts.gather(&mut report.borrow_mut());
         let mut parts = parts.parts;
         let notes = report.borrow();
-        parts.retain(|(name, _)| !notes.is_dropped(|| trail.path(), name));
+        parts.retain(|(name, _)| !notes.is_dropped(|| trail.field(name).path()));
         let missing = notes.missing(|| trail.path());
         parts.extend(missing.into_iter().map(|name| (name, Part::Lacking)));
         drop(notes);

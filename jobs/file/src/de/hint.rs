@@ -42,6 +42,28 @@ pub(crate) fn hint(
     }
 }
 
+/// The message about a name that the struct of `<owner>` does not know.
+pub(super) fn unknown(kind: Kind, name: &str, owner: &str, known: &[&str]) -> String {
+    let visible: Vec<&str> = known.iter().copied().filter(|n| *n != "$text").collect();
+    match kind {
+        Kind::Attribute => {
+            let near = hint(name, &visible, &|n| format!("`{n}`"), true);
+            format!("unknown attribute `{name}` in <{owner}>{near}")
+        }
+        Kind::Element => {
+            let near = hint(name, &visible, &|n| format!("<{n}>"), true);
+            format!("unknown element <{name}> in <{owner}>{near}")
+        }
+    }
+}
+
+/// The two ways a name is written.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Attribute,
+    Element,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,8 +29,8 @@ pub(super) struct Report {
     blanks: HashMap<String, usize>,
     /// Path of a struct -> fields that it lacks.
     missing: HashMap<String, Vec<&'static str>>,
-    /// Path of a struct and name of a field that is passed over.
-    dropped: HashSet<(String, &'static str)>,
+    /// Paths of values that are passed over as if they were not there.
+    dropped: HashSet<String>,
 }
 
 impl Report {
@@ -67,45 +67,53 @@ impl Report {
         self.missing.get(&path()).cloned().unwrap_or_default()
     }
 
-    /// True if the field of the struct at a path is to be passed over.
-    pub(super) fn is_dropped(&self, path: impl FnOnce() -> String, field: &str) -> bool {
-        if self.dropped.is_empty() {
-            return false;
-        }
-        let path = path();
-        self.dropped.iter().any(|(p, f)| *p == path && *f == field)
+    /// True if the value at a path is to be passed over.
+    pub(super) fn is_dropped(&self, path: impl FnOnce() -> String) -> bool {
+        !self.dropped.is_empty() && self.dropped.contains(&path())
     }
 
     /// Notes the flaw that ended a pass; false if another pass would find nothing more.
     pub(super) fn take(&mut self, flaw: Flaw) -> bool {
-        if !flaw.silent {
-            let known = flaw
-                .site
-                .as_ref()
-                .is_some_and(|s| self.blanks.contains_key(s));
-            if flaw.about != About::Value || !known {
-                self.add(flaw.pos, flaw.message);
-            }
-        }
-        if self.found.len() == MAX_PROBLEMS {
+        let Some(site) = flaw.site else {
+            self.add(flaw.pos, flaw.message);
             return false;
-        }
-        let Some(site) = flaw.site else { return false };
-        match flaw.about {
+        };
+        let member = |field: &str| match site.as_str() {
+            "" => field.to_string(),
+            site => format!("{site}.{field}"),
+        };
+        let (message, goes_on) = match flaw.about {
+            // what was passed over is needed: it has been reported, so a stand-in takes its place
+            About::Missing(field) if self.dropped.remove(&member(field)) => {
+                (None, self.blanks.insert(member(field), 0).is_none())
+            }
             About::Missing(field) => {
                 let fields = self.missing.entry(site).or_default();
                 let new = !fields.contains(&field);
                 fields.push(field);
-                new
+                (Some(flaw.message), new)
             }
-            About::Twice(field) => self.dropped.insert((site, field)),
+            About::Twice(field) => (Some(flaw.message), self.dropped.insert(member(field))),
             About::Value => match self.blanks.get_mut(&site) {
                 Some(which) => {
                     *which += 1;
-                    *which < STAND_INS.len()
+                    (None, *which < STAND_INS.len())
                 }
-                None => !site.is_empty() && self.blanks.insert(site, 0).is_none(),
+                None => (Some(flaw.message), self.go_round(site)),
             },
+        };
+        if let Some(message) = message.filter(|_| !flaw.silent) {
+            self.add(flaw.pos, message);
+        }
+        goes_on && self.found.len() < MAX_PROBLEMS
+    }
+
+    /// Passes over a field, for it may have a default; an item of a list needs a stand-in, the root has none.
+    fn go_round(&mut self, site: String) -> bool {
+        match site.chars().last() {
+            None => false,
+            Some(']') => self.blanks.insert(site, 0).is_none(),
+            Some(_) => self.dropped.insert(site),
         }
     }
 }

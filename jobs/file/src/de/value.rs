@@ -2,7 +2,6 @@
 
 use super::fields::{Fields, Items};
 use super::flaw::{About, Flaw};
-use super::hint::hint;
 use super::report::Report;
 use super::trail::Trail;
 use crate::node::{Attribute, Node};
@@ -60,9 +59,8 @@ impl<'a> Value<'a, '_> {
             return Ok(&attribute.value);
         }
         let node = self.node()?;
-        let parts = !matches!(self.form, Form::Text(_))
-            && !(node.attributes.is_empty() && node.children.is_empty());
-        if parts {
+        let alone = node.attributes.is_empty() && node.children.is_empty();
+        if !alone && !matches!(self.form, Form::Text(_)) {
             return Err(Flaw::value("takes text only, no attributes or elements"));
         }
         Ok(node.text.trim())
@@ -272,26 +270,4 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Flaw> {
         visitor.visit_unit()
     }
-}
-
-/// The message about a name that the struct of `<owner>` does not know.
-pub(super) fn unknown(kind: Kind, name: &str, owner: &str, known: &[&str]) -> String {
-    let visible: Vec<&str> = known.iter().copied().filter(|n| *n != "$text").collect();
-    match kind {
-        Kind::Attribute => {
-            let near = hint(name, &visible, &|n| format!("`{n}`"), true);
-            format!("unknown attribute `{name}` in <{owner}>{near}")
-        }
-        Kind::Element => {
-            let near = hint(name, &visible, &|n| format!("<{n}>"), true);
-            format!("unknown element <{name}> in <{owner}>{near}")
-        }
-    }
-}
-
-/// The two ways a name is written.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Attribute,
-    Element,
 }

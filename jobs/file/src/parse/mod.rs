@@ -186,6 +186,9 @@ impl<'a> Builder<'a> {
                 |part: &str| (part.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
             let start = begin + within(name);
             check_name(name).map_err(|e| (start, e))?;
+            if !raw[..within(name)].ends_with(char::is_whitespace) {
+                return Err((start, format!("a blank is missing before `{name}`")));
+            }
             if attributes.iter().any(|a| a.name == name) {
                 return Err((start, format!("attribute `{name}` is given twice")));
             }
@@ -270,4 +273,148 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("`{}` is not a name", name.escape_debug()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tree(text: &str) -> Node {
+        parse(Path::new("a.xml"), text.as_bytes()).unwrap()
+    }
+
+    fn error(text: impl AsRef<[u8]>) -> String {
+        parse(Path::new("a.xml"), text.as_ref())
+            .unwrap_err()
+            .to_string()
+    }
+
+    fn pos(line: u32, column: u32) -> Pos {
+        Pos { line, column }
+    }
+
+    #[test]
+    fn places_are_lines_and_characters() {
+        let root = tree(
+            "\u{feff}<?xml version='1.0' encoding='UTF-8'?>\n<!-- ä -->\n<a  x='ü'\r\n\ty=\"1\">\n  <ß k='ö' l='m'/>t\n <sql>\n  select</sql></a>\n<?pi?><!-- -->\n",
+        );
+        assert_eq!(root.pos, pos(3, 1));
+        assert_eq!(root.attributes[0].pos, pos(3, 5));
+        assert_eq!(root.attributes[1].pos, pos(4, 2));
+        let child = &root.children[0];
+        assert_eq!(
+            (child.pos, child.attributes[1].pos),
+            (pos(5, 3), pos(5, 12))
+        );
+        assert_eq!(root.text_pos, pos(5, 19));
+        assert_eq!(root.children[1].text_pos, pos(7, 3));
+    }
+
+    #[test]
+    fn text_is_joined_and_references_replaced() {
+        let root =
+            tree("<a x=\"&lt;&#65;&quot;\">1 &lt; <!-- c -->2<![CDATA[ & <3>]]>\r\n&#x34;</a>");
+        assert_eq!(root.attributes[0].value, "<A\"");
+        assert_eq!(root.text, "1 < 2 & <3>\n4");
+    }
+
+    #[test]
+    fn what_is_broken_is_said_with_its_place() {
+        for (text, message) in [
+            ("", "a.xml:1:1: holds no element"),
+            ("<!-- only -->", "a.xml:1:14: holds no element"),
+            (
+                "<a>\n<b>\n</a>",
+                "a.xml:3:1: </a> where <b> of line 2 is to be closed",
+            ),
+            (
+                "<a>\n <b>",
+                "a.xml:2:5: the file ends while <b> of line 2 is open",
+            ),
+            (
+                "<a/>\n<b/>",
+                "a.xml:2:1: a second element after the end of the first",
+            ),
+            (
+                "<a/>\n  junk",
+                "a.xml:2:3: text outside of the root element",
+            ),
+            ("<a/>&amp;", "a.xml:1:5: text outside of the root element"),
+            ("junk<a/>", "a.xml:1:1: text outside of the root element"),
+            ("</a>", "a.xml:1:1: </a> closes nothing"),
+            ("<a/></a>", "a.xml:1:5: </a> closes nothing"),
+            ("<!DOCTYPE a><a/>", "a.xml:1:1: a DOCTYPE is not taken"),
+            ("<a>\n&nbsp;</a>", "a.xml:2:1: unknown entity `&nbsp;`"),
+            (
+                "<a x='1' x='2'/>",
+                "a.xml:1:10: attribute `x` is given twice",
+            ),
+            ("<a\n x='a & b'/>", "a.xml:2:7: `&` must be written `&amp;`"),
+            ("<a x='1<2'/>", "a.xml:1:8: `<` in a value"),
+            ("<a>\u{1}</a>", "a.xml:1:4: character U+0001"),
+            ("<a>&#1;</a>", "a.xml:1:4: `&#1;` is not a character"),
+            ("<1a/>", "a.xml:1:2: `1a` is not a name"),
+            (
+                "<a><?xml version='1.0'?></a>",
+                "`<?xml` may only stand at the very begin",
+            ),
+            (
+                "<?xml version='1.0' encoding='gbk'?><a/>",
+                "encoding `gbk` is not taken",
+            ),
+            ("<a>x ]]> y</a>", "`]]>` in text"),
+            ("<a x=1/>", "a.xml:1:"),
+            ("<a x/>", "a.xml:1:"),
+            ("<a x='1'y='2'/>", "a.xml:1:9: a blank is missing"),
+            ("<a", "tag not closed"),
+            ("<a><!-- ", "comment not closed"),
+            ("<a>&amp</a>", "a.xml:1:"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(message), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_refused_with_their_place() {
+        let message = "a.xml:2:3: is not UTF-8 from here on";
+        assert_eq!(error(b"<a>\n\xc3\xa4\xc3\xa4\xff</a>"), message);
+        assert!(error(b"\xff\xfe<\0a\0").contains("a.xml:1:1: is not UTF-8"));
+    }
+
+    #[test]
+    fn everything_has_a_limit() {
+        assert!(error("x".repeat(MAX_SIZE + 1)).contains("longer than"));
+        let deep = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
+        assert!(error(deep(MAX_DEPTH + 1)).contains("deeper than"));
+        assert_eq!(tree(&deep(MAX_DEPTH)).name, "a");
+        let many = format!("<a>{}</a>", "<b/>".repeat(MAX_NODES));
+        assert!(error(many).contains("elements"));
+        let attributes: String = (0..=MAX_ATTRIBUTES).map(|i| format!(" a{i}=''")).collect();
+        assert!(error(format!("<a{attributes}/>")).contains("attributes"));
+        assert!(error(format!("<{}/>", "a".repeat(MAX_NAME + 1))).contains("a name longer than"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(Path::new("a.xml"), &bytes).is_ok();
+        }
+
+        #[test]
+        fn nothing_like_xml_panics(text in "(<|>|/|a|ä|=|'|\"|&|;|#|x|1| |\n|!--|--|\\[CDATA\\[|\\]\\]|\\?xml|DOCTYPE){0,40}") {
+            let _ = parse(Path::new("a.xml"), text.as_bytes()).is_ok();
+        }
+
+        #[test]
+        fn what_is_written_is_read(value in "[^\\x00-\\x1f\\x7f\\u{fffe}\\u{ffff}]{0,30}", line in 0..5_usize) {
+            let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+            let root = tree(&format!("<a>{}<b c=\"{escaped}\">{escaped}</b></a>", "\n".repeat(line)));
+            let b = &root.children[0];
+            prop_assert_eq!(&b.attributes[0].value, &value);
+            prop_assert_eq!(&b.text, &value);
+            prop_assert_eq!(b.pos.line as usize, line + 1);
+        }
+    }
 }

@@ -36,10 +36,8 @@ pub(crate) fn check_root(root: &Root, head: &Node) -> Vec<(Pos, String)> {
             format!("`{last}` and `{first}` exclude each other: say one of every, cron, after"),
         );
     }
-    if let Some(after) = &root.after {
-        if let Err(message) = check_name(after) {
-            wrong("after", message);
-        }
+    if let Some(Err(message)) = root.after.as_deref().map(check_name) {
+        wrong("after", message);
     }
     if let Some(nice) = root.nice.filter(|n| !(-20..=19).contains(n)) {
         wrong(

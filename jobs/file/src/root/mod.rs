@@ -7,18 +7,21 @@ mod backoff;
 mod check;
 mod heartbeat;
 mod umask;
+mod variables;
 
 pub use backoff::Backoff;
 pub(crate) use check::{check_name, check_root};
 pub use heartbeat::Heartbeat;
 pub use umask::Umask;
+pub use variables::Variables;
 
 use crate::interval::Interval;
+use crate::node::Node;
 use crate::schedule::{Cron, Zone};
 use crate::size::Size;
 use crate::windows::Windows;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// Attributes of the root element, and `<env>`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -87,9 +90,8 @@ pub struct Root {
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Environment variables, each `<env name="…" value="…"/>`.
-    #[serde(default, deserialize_with = "variables", skip_serializing)]
-    #[schemars(with = "Vec<Variable>")]
-    pub env: Vec<(String, String)>,
+    #[serde(default, skip_serializing)]
+    pub env: Variables,
 }
 
 /// What becomes of times missed while procctl was down.
@@ -116,23 +118,6 @@ pub enum Overlap {
     Replace,
     /// As `replace` if the run is hung, else as `skip`.
     ReplaceHung,
-}
-
-/// An environment variable.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Variable {
-    /// Its name.
-    name: String,
-    /// Its value.
-    value: String,
-}
-
-fn variables<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(String, String)>, D::Error> {
-    let all = Vec::<Variable>::deserialize(deserializer)?;
-    Ok(all.into_iter().map(|v| (v.name, v.value)).collect())
 }
 
 impl Root {
@@ -169,6 +154,12 @@ impl Root {
     /// True if it says when the job runs.
     pub fn has_schedule(&self) -> bool {
         self.every.is_some() || self.cron.is_some() || self.after.is_some()
+    }
+}
+
+impl Default for Root {
+    fn default() -> Root {
+        crate::de::read(&Node::default(), &[]).expect("no attribute is required")
     }
 }
 

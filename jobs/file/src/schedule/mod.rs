@@ -8,6 +8,8 @@
 mod fields;
 mod names;
 mod next;
+#[cfg(test)]
+mod oracle;
 mod zone;
 
 pub use zone::Zone;

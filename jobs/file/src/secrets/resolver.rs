@@ -1,143 +1,16 @@
-//! `${env:NAME}` and `${file:PATH}`: values that are not in the file but put into it when the job starts.
-//!
-//! `$${` stands for a plain `${`. What was put in is remembered, so that it can be taken out of every
-//! message. Nothing here is ever shown, `Debug` included.
+//! From references to what they stand for: looks into the environment and into files.
 
+use super::Secrets;
+use super::reference::{Piece, has_reference, pieces, unescape};
 use crate::exec::IN_COMMAND;
 use crate::node::Node;
 use crate::problem::Pos;
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The longest secret file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
-/// Shorter values are too common to be taken out of running text: redacting a `1` would garble all of it.
-const SHORTEST: usize = 4;
-const HIDDEN: &str = "***";
-
-/// The values that were put in, for redaction.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secrets {
-    /// As put in and as a URL's parser gives them out, the longest first.
-    values: Vec<String>,
-}
-
-impl Secrets {
-    /// The text with every secret in it as `***`. Secrets shorter than 4 bytes are left.
-    pub fn redact(&self, text: &str) -> String {
-        let hide = |text: String, value: &String| match text.contains(value.as_str()) {
-            true => text.replace(value.as_str(), HIDDEN),
-            false => text,
-        };
-        self.values.iter().fold(text.to_string(), hide)
-    }
-
-    /// True if there is nothing to redact.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    fn remember(&mut self, value: &str) {
-        let decoded = percent_decoded(value);
-        let forms = value.lines().map(str::to_string).chain(decoded);
-        self.values.extend(forms.filter(|v| v.len() >= SHORTEST));
-        self.values
-            .sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        self.values.dedup();
-    }
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.values.len())
-    }
-}
-
-/// A password in a URL is written with `%40` for `@`; a driver's message may show it decoded.
-fn percent_decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = |b: u8| {
-            char::from(b)
-                .to_digit(16)
-                .and_then(|d| u8::try_from(d).ok())
-        };
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
-                    rest = after;
-                    continue;
-                }
-                _ => bytes.push(b'%'),
-            },
-            _ => bytes.push(*first),
-        }
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok().filter(|d| d != value)
-}
-
-/// One piece of a value.
-enum Piece<'a> {
-    Plain(&'a str),
-    Env(&'a str),
-    File(&'a str),
-}
-
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        if rest[..at].ends_with('$') {
-            pieces.push(Piece::Plain(&rest[..at - 1]));
-            pieces.push(Piece::Plain("${"));
-            rest = &rest[at + 2..];
-            continue;
-        }
-        pieces.push(Piece::Plain(&rest[..at]));
-        let inside = &rest[at + 2..];
-        let end = inside
-            .find('}')
-            .ok_or("`${` without its `}`; write `$${` for a plain `${`")?;
-        let reference = &inside[..end];
-        rest = &inside[end + 1..];
-        pieces.push(match reference.split_once(':') {
-            Some(("env", name)) if !name.trim().is_empty() => Piece::Env(name.trim()),
-            Some(("file", path)) if !path.trim().is_empty() => Piece::File(path.trim()),
-            _ => {
-                return Err(format!(
-                    "unknown reference `${{{reference}}}`; known are ${{env:NAME}} and ${{file:PATH}}, and `$${{` for a plain `${{`"
-                ));
-            }
-        });
-    }
-    pieces.push(Piece::Plain(rest));
-    Ok(pieces)
-}
-
-/// True if a value holds a reference, or what looks like a broken one.
-pub(crate) fn has_reference(text: &str) -> bool {
-    match pieces(text) {
-        Ok(pieces) => pieces.iter().any(|p| !matches!(p, Piece::Plain(_))),
-        Err(_) => true,
-    }
-}
-
-/// The text with `$${` as `${`; unchanged if it holds anything else.
-pub(crate) fn unescape(text: &str) -> String {
-    let plain = |p: &Piece<'_>| match p {
-        Piece::Plain(text) => Some(text.to_string()),
-        _ => None,
-    };
-    pieces(text)
-        .ok()
-        .and_then(|all| all.iter().map(plain).collect())
-        .unwrap_or_else(|| text.to_string())
-}
 
 /// Puts values in the place of references.
 pub(crate) struct Resolver<'a> {
@@ -149,7 +22,16 @@ pub(crate) struct Resolver<'a> {
     pub(crate) found: Vec<(Pos, String)>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(home: Option<&'a Path>) -> Resolver<'a> {
+        Resolver {
+            home,
+            env: Vec::new(),
+            secrets: Secrets::default(),
+            found: Vec::new(),
+        }
+    }
+
     /// Resolves every value of a tree in place. With `exec` the `<command>` of the root is left alone.
     pub(crate) fn resolve_tree(&mut self, node: &mut Node, exec: bool) {
         for attribute in &mut node.attributes {
@@ -254,29 +136,14 @@ fn read_secret(path: &PathBuf) -> Result<String, String> {
     Ok(one_line.strip_suffix('\r').unwrap_or(one_line).to_string())
 }
 
-/// Says what is wrong with references, without looking at what they refer to.
-pub(crate) fn check_references(node: &Node, found: &mut Vec<(Pos, String)>) {
-    let values = node.attributes.iter().map(|a| (&a.value, a.pos));
-    for (value, pos) in values.chain([(&node.text, node.text_pos)]) {
-        if let Err(message) = pieces(value) {
-            found.push((pos, message));
-        }
-    }
-    for child in &node.children {
-        check_references(child, found);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn resolver(home: &Path) -> Resolver<'_> {
         Resolver {
-            home: Some(home),
             env: vec![("PW".into(), "s3cret".into())],
-            secrets: Secrets::default(),
-            found: Vec::new(),
+            ..Resolver::new(Some(home))
         }
     }
 
@@ -319,6 +186,5 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut r = resolver(home.path());
         assert_eq!(r.resolve("cost: 5$ {a}", Pos::default()), None);
-        assert_eq!(unescape("$${a} $ $$"), "${a} $ $$");
     }
 }
