@@ -187,7 +187,8 @@ pub trait Loader {
     /// Takes the rows refused since the last call; cheap when there are none.
     fn rejects(&mut self) -> Vec<Reject>;
 
-    /// Sends what is still buffered and ends the load.
+    /// Sends what is still buffered and ends the load. An error means that all of it was taken back, also when it
+    /// speaks of a row (a deferred constraint).
     fn finish(self: Box<Self>) -> Result<Loaded>;
 }
 

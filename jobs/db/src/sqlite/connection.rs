@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) struct SqliteConnection {
     inner: rusqlite::Connection,
     watch: Arc<Watch>,
-    /// A `begin` that was made by hand in SQL is none of ours, yet counts: SQLite itself is asked.
+    /// The URL, for messages.
     name: String,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
         .unwrap_or(options.busy_timeout);
     let watch = Arc::new(Watch::new(options.statement_timeout, busy));
     let path = place(url, options);
-    let fresh = path.as_deref().is_none_or(|path| !path.exists());
+    let fresh = path.as_deref().is_some_and(is_fresh);
     let flags = flags(url, options)?;
     let opened = match &path {
         Some(path) => rusqlite::Connection::open_with_flags(path, flags),
@@ -48,6 +48,11 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
         .settle(url, fresh)
         .map_err(|error| fault(action, &connection.watch, error))?;
     Ok(Box::new(connection))
+}
+
+/// Whether the file is still to be made, or was made empty.
+fn is_fresh(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |meta| meta.len() == 0)
 }
 
 /// The file; `None` for a database in memory.
@@ -79,15 +84,17 @@ fn flags(url: &Url, options: &Options) -> Result<OpenFlags> {
 
 /// SQLite says "cannot open" of everything; the file system knows more.
 fn unopened(action: &str, watch: &Watch, path: Option<&Path>, error: rusqlite::Error) -> Error {
-    let denied = path.is_some_and(|path| {
-        std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
-            || (path.is_file() && std::fs::File::open(path).is_err())
-    });
-    let error = fault(action, watch, error);
-    if denied {
-        error.with_kind(ErrorKind::Permission)
-    } else {
-        error
+    let fault = fault(action, watch, error);
+    let Some(path) = path else { return fault };
+    let looked = std::fs::File::open(path).map(drop);
+    if looked.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+        return fault.with_kind(ErrorKind::Permission);
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            fault.because(format!("there is no folder {}", folder.display()))
+        }
+        _ => fault,
     }
 }
 

@@ -6,11 +6,8 @@ use rusqlite::ffi;
 
 /// An error of ours from one of SQLite's, while doing `action`.
 pub(super) fn fault(action: impl Into<String>, watch: &Watch, error: rusqlite::Error) -> Error {
-    let code = error.sqlite_extended_error_code();
+    let code = code(&error);
     let kind = match (code, &error) {
-        (Some(code), rusqlite::Error::SqlInputError { .. }) if code & 0xff == ffi::SQLITE_ERROR => {
-            ErrorKind::Syntax
-        }
         (Some(code), _) => kind_of(code, watch),
         (None, rusqlite::Error::InvalidParameterCount(..) | rusqlite::Error::MultipleStatement) => {
             ErrorKind::Syntax
@@ -26,14 +23,20 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, error: rusqlite::E
 
 /// As [`fault`], for an error met while preparing: there the generic code speaks of the statement itself.
 pub(super) fn refused(action: impl Into<String>, watch: &Watch, error: rusqlite::Error) -> Error {
-    let generic = error
-        .sqlite_extended_error_code()
-        .is_some_and(|code| code & 0xff == ffi::SQLITE_ERROR);
+    let generic = code(&error).is_some_and(|code| code & 0xff == ffi::SQLITE_ERROR);
     let fault = fault(action, watch, error);
     if generic {
         fault.with_kind(ErrorKind::Syntax)
     } else {
         fault
+    }
+}
+
+/// SQLite's extended result code.
+fn code(error: &rusqlite::Error) -> Option<i32> {
+    match error {
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.extended_code),
+        error => error.sqlite_extended_error_code(),
     }
 }
 

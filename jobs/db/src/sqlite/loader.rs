@@ -2,13 +2,12 @@
 
 use super::dialect::Sqlite;
 use super::fault::{fault, refused};
+use super::value::{bind, describe};
 use super::watch::Watch;
-use crate::form::{self, Number};
 use crate::{
     Cell, Constraint, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Reject, Result,
     TableInfo,
 };
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
 pub(super) struct SqliteLoader<'c> {
@@ -42,9 +41,6 @@ struct Keys {
     /// Set when there is just one, so that there is no doubt which.
     unique: Option<String>,
 }
-
-/// Why a value does not fit its column.
-type Misfit = &'static str;
 
 impl<'c> SqliteLoader<'c> {
     pub(super) fn start(
@@ -176,80 +172,6 @@ fn targets(into: &Load<'_>, info: &TableInfo, action: &str) -> Result<Vec<Target
         .collect()
 }
 
-/// Binds one cell as what its column holds: the outer error is the row's, the inner one SQLite's.
-fn bind(
-    statement: &mut CachedStatement<'_>,
-    place: usize,
-    kind: Kind,
-    cell: Cell<'_>,
-    scratch: &mut Vec<u8>,
-) -> Result<rusqlite::Result<()>, Misfit> {
-    let value = match cell {
-        None => ValueRef::Null,
-        Some(text) => match kind {
-            Kind::Integer => number(text, false)?,
-            Kind::Decimal => number(text, true)?,
-            Kind::Bool => truth(text)?,
-            Kind::Real => match form::read_float(text) {
-                Some(value) if !value.is_nan() => ValueRef::Real(value),
-                _ => return Err("not a number that the column can hold"),
-            },
-            Kind::Blob => {
-                form::read_hex(text, scratch).ok_or("not pairs of hex digits")?;
-                ValueRef::Blob(scratch)
-            }
-            Kind::Text
-            | Kind::Date
-            | Kind::Time
-            | Kind::Timestamp
-            | Kind::Instant
-            | Kind::Json
-            | Kind::Other => {
-                if std::str::from_utf8(text).is_err() {
-                    return Err("not UTF-8");
-                }
-                ValueRef::Text(text)
-            }
-        },
-    };
-    Ok(statement.raw_bind_parameter(place, ToSqlOutput::Borrowed(value)))
-}
-
-fn number(text: &[u8], must_be_exact: bool) -> Result<ValueRef<'static>, Misfit> {
-    match form::read_number(text) {
-        Some(Number::Integer(value)) => Ok(ValueRef::Integer(value)),
-        Some(Number::Float { exact: false, .. }) if must_be_exact => {
-            Err("more digits than SQLite keeps in a NUMERIC column; declare it TEXT")
-        }
-        Some(Number::Float { exact: false, .. }) => Err("not a number that 64 bits hold"),
-        Some(Number::Float { value, .. }) => Ok(ValueRef::Real(value)),
-        None => Err("not a number"),
-    }
-}
-
-fn truth(text: &[u8]) -> Result<ValueRef<'static>, Misfit> {
-    let is = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if is(&["1", "true", "t"]) {
-        Ok(ValueRef::Integer(1))
-    } else if is(&["0", "false", "f"]) {
-        Ok(ValueRef::Integer(0))
-    } else {
-        Err("neither 1 nor 0")
-    }
-}
-
-/// The reason with the value, cut to a length that a log line bears.
-fn describe(misfit: Misfit, cell: Cell<'_>) -> String {
-    let text = String::from_utf8_lossy(cell.unwrap_or_default());
-    let shown: String = text.chars().take(40).collect();
-    let dots = if shown.len() < text.len() { "…" } else { "" };
-    format!("{shown:?}{dots} is {misfit}")
-}
-
 impl Loader for SqliteLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         self.watch.again();
@@ -265,12 +187,15 @@ impl Loader for SqliteLoader<'_> {
         let ordinal = self.pushed;
         self.pushed += 1;
         match self.insert(row) {
-            Err(error) if error.is_row_error() => {
-                self.rejects.push(Reject::new(ordinal, row, error))
+            Err(error) if !error.is_row_error() => Err(error),
+            // a trigger's RAISE(ROLLBACK) takes the rows before it, too
+            Err(error) if self.connection.is_autocommit() => Err(error.with_kind(ErrorKind::Other)),
+            Err(error) => {
+                self.rejects.push(Reject::new(ordinal, row, error));
+                Ok(())
             }
-            other => return other,
+            Ok(()) => Ok(()),
         }
-        Ok(())
     }
 
     fn rejects(&mut self) -> Vec<Reject> {

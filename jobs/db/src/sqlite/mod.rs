@@ -14,6 +14,9 @@ mod fault;
 mod kind;
 mod loader;
 mod rows;
+#[cfg(test)]
+mod tests;
+mod value;
 mod watch;
 
 use crate::Driver;

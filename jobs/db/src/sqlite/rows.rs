@@ -145,7 +145,7 @@ fn columns(statement: &CachedStatement<'_>) -> Vec<Column> {
             declared,
         }
     };
-    statement.columns().into_iter().map(of).collect()
+    statement.columns().map(of).collect()
 }
 
 impl Rows for SqliteRows<'_> {

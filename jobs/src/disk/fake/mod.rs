@@ -3,113 +3,30 @@
 //! synced are old or new, each name for itself; only a rename never loses a file under both names.
 //! For tests alone.
 
+mod model;
+mod power;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
+use self::{
+    model::{Kept, Model, Version},
+    power::Dice,
+};
 use super::{Disk, Entry, Meta, Written, folder};
 use crate::error::Error;
 
-/// The power supply that a fake disk and what stands beside it (a fake state) share: counts operations that change
-/// something and fails at a chosen one and ever after.
-#[derive(Debug, Clone, Default)]
-pub struct Power(Arc<Supply>);
-
-#[derive(Debug, Default)]
-struct Supply {
-    spent: AtomicU64,
-    /// The operation at which the power fails, from 1; 0 = never.
-    cut: AtomicU64,
-}
-
-impl Power {
-    /// Operations so far.
-    #[must_use]
-    pub fn spent(&self) -> u64 {
-        self.0.spent.load(Ordering::Relaxed)
-    }
-
-    /// Fails the `n`th operation from the beginning (1 = the first) and all that come after it.
-    pub fn cut_at(&self, n: u64) {
-        self.0.cut.store(n, Ordering::Relaxed);
-    }
-
-    /// Whether the power is off.
-    #[must_use]
-    pub fn is_off(&self) -> bool {
-        let cut = self.0.cut.load(Ordering::Relaxed);
-        cut != 0 && self.spent() >= cut
-    }
-
-    /// Counts an operation.
-    ///
-    /// # Errors
-    /// When the power fails at it, or was off already.
-    pub fn spend(&self) -> io::Result<()> {
-        if !self.is_off() {
-            self.0.spent.fetch_add(1, Ordering::Relaxed);
-        }
-        self.check()
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if self.is_off() {
-            Err(io::Error::other("the power is off"))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn restore(&self) {
-        self.0.cut.store(0, Ordering::Relaxed);
-    }
-}
+pub use self::power::Power;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Default)]
 pub struct FakeDisk {
     model: Arc<Mutex<Model>>,
     power: Power,
-}
-
-#[derive(Default)]
-struct Model {
-    inodes: Vec<Inode>,
-    folders: BTreeSet<PathBuf>,
-    /// What each path has been since its folder was last synced: the first version is durable, the last is seen.
-    names: BTreeMap<PathBuf, Vec<Version>>,
-    /// What fake states keep, and the commit at which the power failed.
-    kept: BTreeMap<String, String>,
-    torn: Kept,
-    ticks: u64,
-    bad_syncs: u64,
-}
-
-/// Values to set, or to forget.
-type Kept = Vec<(String, Option<String>)>;
-
-#[derive(Default)]
-struct Inode {
-    seen: Vec<u8>,
-    durable: Vec<u8>,
-    modified: u64,
-    /// A sync of it failed: what was dirty then is lost, whatever later syncs say.
-    poisoned: bool,
-}
-
-#[derive(Clone)]
-struct Version {
-    at: u64,
-    inode: Option<usize>,
-    /// A name given up by a rename is durable only together with the new name.
-    with: Option<(PathBuf, u64)>,
 }
 
 impl FakeDisk {
@@ -161,7 +78,7 @@ impl FakeDisk {
 
     /// The power comes back: everything is as one of the allowed survivals of the cut, chosen by `seed`.
     pub fn reboot(&self, seed: u64) {
-        self.model().survive(&mut Dice(seed));
+        self.model().survive(&mut Dice::new(seed));
         self.power.restore();
     }
 
@@ -193,125 +110,6 @@ impl FakeDisk {
     fn spend(&self, action: &'static str, path: &Path) -> Result<MutexGuard<'_, Model>, Error> {
         self.power.spend().map_err(Error::io(action, path))?;
         Ok(self.model())
-    }
-}
-
-impl Model {
-    fn tick(&mut self) -> u64 {
-        self.ticks += 1;
-        self.ticks
-    }
-
-    fn add_inode(&mut self) -> usize {
-        self.inodes.push(Inode::default());
-        self.inodes.len() - 1
-    }
-
-    fn inode(&self, path: &Path) -> Option<usize> {
-        self.names.get(path)?.last()?.inode
-    }
-
-    fn name(&mut self, path: &Path, inode: Option<usize>, with: Option<(PathBuf, u64)>) -> u64 {
-        let at = self.tick();
-        let start = || {
-            vec![Version {
-                at: 0,
-                inode: None,
-                with: None,
-            }]
-        };
-        let versions = self.names.entry(path.to_owned()).or_insert_with(start);
-        versions.push(Version { at, inode, with });
-        at
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let inode = self.inode(from).ok_or(ErrorKind::NotFound)?;
-        if !self.folders.contains(folder(to)) {
-            return Err(ErrorKind::NotFound.into());
-        }
-        let at = self.name(to, Some(inode), None);
-        self.name(from, None, Some((to.to_owned(), at)));
-        Ok(())
-    }
-
-    fn keep(&mut self, changes: Kept) {
-        for (name, value) in changes {
-            match value {
-                Some(value) => self.kept.insert(name, value),
-                None => self.kept.remove(&name),
-            };
-        }
-    }
-
-    /// Makes versions of a path durable up to and including `at`.
-    fn settle(&mut self, path: &Path, at: u64) {
-        let Some(versions) = self.names.get_mut(path) else {
-            return;
-        };
-        let last = versions
-            .partition_point(|version| version.at <= at)
-            .saturating_sub(1);
-        let settled: Vec<Version> = versions[..=last].to_vec();
-        versions.drain(..last);
-        for version in settled {
-            if let Some((other, at)) = version.with {
-                self.settle(&other, at);
-            }
-        }
-    }
-
-    fn survive(&mut self, dice: &mut Dice) {
-        let mut chosen: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        for (path, versions) in &self.names {
-            chosen.insert(path.clone(), dice.below(versions.len()));
-        }
-        // a rename never loses the file: the old name goes only when the new one has come
-        while let Some((path, index)) = self.names.iter().find_map(|(path, versions)| {
-            let index = versions[..=chosen[path]].iter().position(|version| {
-                version
-                    .with
-                    .as_ref()
-                    .is_some_and(|(to, at)| self.names[to][chosen[to]].at < *at)
-            })?;
-            Some((path.clone(), index))
-        }) {
-            chosen.insert(path, index.saturating_sub(1));
-        }
-        for (path, versions) in &mut self.names {
-            let survivor = Version {
-                at: 0,
-                inode: versions[chosen[path]].inode,
-                with: None,
-            };
-            *versions = vec![survivor];
-        }
-        self.names.retain(|_, versions| versions[0].inode.is_some());
-        for inode in &mut self.inodes {
-            inode.survive(dice);
-        }
-        let torn = std::mem::take(&mut self.torn);
-        if dice.below(2) == 0 {
-            self.keep(torn);
-        }
-    }
-}
-
-impl Inode {
-    fn survive(&mut self, dice: &mut Dice) {
-        if self.seen == self.durable {
-            return;
-        }
-        match if self.poisoned { 0 } else { dice.below(4) } {
-            0 => self.seen.clone_from(&self.durable),
-            1 => {}
-            2 => self.seen.truncate(dice.below(self.seen.len() + 1)),
-            _ => {
-                let from = dice.below(self.seen.len() + 1);
-                self.seen[from..].fill(0);
-            }
-        }
-        self.durable.clone_from(&self.seen);
     }
 }
 
@@ -461,45 +259,10 @@ impl Disk for FakeDisk {
     }
 }
 
-impl Model {
-    fn meta(&self, path: &Path) -> Option<Meta> {
-        let time = |ticks| SystemTime::UNIX_EPOCH + Duration::from_secs(ticks);
-        let folder = self.folders.contains(path);
-        let (number, length, modified) = if folder {
-            (usize::MAX, 0, 0)
-        } else {
-            let number = self.inode(path)?;
-            let inode = &self.inodes[number];
-            (number, inode.seen.len(), inode.modified)
-        };
-        Some(Meta {
-            length: u64::try_from(length).unwrap_or(u64::MAX),
-            modified: time(modified),
-            changed: time(modified),
-            inode: (0, u64::try_from(number).unwrap_or(u64::MAX)),
-            folder,
-            link: false,
-            regular: !folder,
-        })
-    }
-}
-
-/// A small generator (splitmix64), so that a seed is a whole story.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        usize::try_from(mixed % u64::try_from(limit.max(1)).unwrap_or(1)).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn survivals(make: impl Fn(&FakeDisk)) -> BTreeSet<Vec<(String, Vec<u8>)>> {

@@ -1,0 +1,45 @@
+//! What every backend must do, and the definition of the text forms: the same cases run on each.
+//! A new backend is one line below and a [`place::Place`].
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "cases say what they expect by unwrapping it"
+)]
+
+mod dictionary;
+mod faults;
+mod limits;
+mod loading;
+mod place;
+mod transactions;
+mod types;
+
+/// Every case, as a test of its own on one backend.
+macro_rules! backend {
+    ($name:ident, $place:path) => {
+        backend!(@cases $name, $place,
+            types: numbers, texts, times, blobs, null_is_not_empty, expressions_learn_their_kind,
+                params_meet_expressions, named_params, a_row_is_lent_as_often_as_asked, random_texts_and_numbers;
+            loading: append_skip_upsert, bad_rows_go_others_stay, a_broken_rule_names_its_column, dropped_is_undone,
+                dropped_within_a_transaction_takes_only_its_own, outside_a_transaction_finish_commits,
+                generated_and_left_out_columns, a_wrong_row_or_column_is_an_error, many_rows;
+            transactions: rollback_undoes, commit_keeps, a_snapshot_stays_the_same, readers_see_no_unfinished_work,
+                counts_of_changes, batches;
+            dictionary: tells_columns_and_keys, what_it_makes_it_reads, names_of_all_sorts, tables_and_views;
+            faults: kinds, a_lock_is_transient, no_database, params_must_fit;
+            limits: cancel_stops_within_a_second, a_long_statement_times_out, a_slow_reader_does_not_time_out;
+        );
+    };
+    (@cases $name:ident, $place:path, $($room:ident: $($case:ident),*;)*) => {
+        mod $name {
+            $($(
+                #[test]
+                fn $case() {
+                    crate::$room::$case(&$place());
+                }
+            )*)*
+        }
+    };
+}
+
+backend!(sqlite, crate::place::sqlite);

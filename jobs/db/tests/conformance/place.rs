@@ -1,0 +1,119 @@
+//! A database of its own for each case, and short ways to fill and read it.
+
+use db::{Cell, ColumnInfo, Connection, Kind, Load, Loaded, Mode, Options, TableInfo, TableName};
+use std::time::Duration;
+
+/// Where a case works.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    /// A query that runs for minutes.
+    pub(crate) slow: &'static str,
+    /// Whether text may hold U+0000.
+    pub(crate) nul_in_text: bool,
+    _dir: tempfile::TempDir,
+}
+
+/// SQLite, in a folder of its own.
+pub(crate) fn sqlite() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    Place {
+        url: format!("sqlite:{}", dir.path().join("数据 1.db").display()),
+        slow: "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000000000) SELECT sum(x) FROM n",
+        nul_in_text: true,
+        _dir: dir,
+    }
+}
+
+impl Place {
+    pub(crate) fn connect(&self) -> Box<dyn Connection> {
+        self.connect_with(|_| {})
+    }
+
+    pub(crate) fn connect_with(&self, change: impl FnOnce(&mut Options)) -> Box<dyn Connection> {
+        let mut options = Options {
+            busy_timeout: Duration::from_secs(20),
+            ..Options::default()
+        };
+        change(&mut options);
+        db::connect(&self.url, &options).unwrap()
+    }
+
+    /// A table `t` of these columns; a name that begins with `!` may not be NULL and belongs to the primary key.
+    pub(crate) fn table(&self, connection: &mut dyn Connection, columns: &[(&str, Kind)]) {
+        let mut info = TableInfo::default();
+        for &(name, kind) in columns {
+            let mut column = ColumnInfo::new(name.trim_start_matches('!'), kind);
+            if name.starts_with('!') {
+                column.nullable = false;
+                column.length = Some(40).filter(|_| kind == Kind::Text);
+                info.primary_key.push(column.name.clone());
+            }
+            info.columns.push(column);
+        }
+        let sql = connection.dialect().create_table(&t(), &info);
+        connection.execute(&sql, &[]).unwrap();
+    }
+}
+
+/// The table's name.
+pub(crate) fn t() -> TableName {
+    TableName::new("t")
+}
+
+/// Text as cells.
+pub(crate) fn cells<'a>(row: &'a [Option<&str>]) -> Vec<Cell<'a>> {
+    row.iter().map(|cell| cell.map(str::as_bytes)).collect()
+}
+
+/// Loads rows into `t`; refused ones are all in the answer.
+pub(crate) fn load(
+    connection: &mut dyn Connection,
+    columns: &[&str],
+    mode: Mode<'_>,
+    rows: &[&[Option<&str>]],
+) -> Loaded {
+    let (table, columns) = (
+        t(),
+        columns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    );
+    let mut loader = connection
+        .load(&Load {
+            table: &table,
+            columns: &columns,
+            mode,
+        })
+        .unwrap();
+    let mut rejects = Vec::new();
+    for row in rows {
+        loader.push(&cells(row)).unwrap();
+        rejects.extend(loader.rejects());
+    }
+    let mut loaded = loader.finish().unwrap();
+    rejects.append(&mut loaded.rejects);
+    loaded.rejects = rejects;
+    loaded
+}
+
+/// All rows of a query as text.
+pub(crate) fn rows(connection: &mut dyn Connection, sql: &str) -> Vec<Vec<Option<String>>> {
+    let mut found = Vec::new();
+    let mut rows = connection.query(sql, &[]).unwrap();
+    while let Some(row) = rows.fetch().unwrap() {
+        found.push(
+            row.cells()
+                .map(|cell| cell.map(|text| String::from_utf8(text.to_vec()).unwrap()))
+                .collect(),
+        );
+    }
+    found
+}
+
+/// The only cell of a query's only row.
+pub(crate) fn value(connection: &mut dyn Connection, sql: &str) -> Option<String> {
+    rows(connection, sql).remove(0).remove(0)
+}
+
+/// How many rows `t` has.
+pub(crate) fn count(connection: &mut dyn Connection) -> String {
+    value(connection, "SELECT count(*) FROM t").unwrap()
+}
