@@ -166,10 +166,10 @@ pub(crate) fn given_slot(table: &Table) -> Option<Slot> {
     let value = std::env::var("PROCCTL_SLOT").ok()?;
     let (index, generation) = value.split_once(':')?;
     let slot = table.slot(index.parse().ok()?, generation.parse().ok()?)?;
-    // A slot of another run has taken the place of ours if the numbers only happen to fit.
+    // A slot of another run has taken the place of ours if the numbers only happen to fit; one claimed by hand has no run.
     let run = slot.row()?.run;
     number("PROCCTL_RUN")
-        .is_none_or(|ours| ours == run)
+        .is_none_or(|ours| run == 0 || ours == run)
         .then_some(slot)
 }
 

@@ -263,3 +263,66 @@ pub(crate) fn tally_line(name: &str, tally: &Tally, took: Duration) -> String {
         format!("{name}: {tally} in {seconds}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn words_name_sources() {
+        assert_eq!(Source::named("-".into()), Source::Stdin);
+        assert_eq!(Source::named("a.xml".into()), Source::File("a.xml".into()));
+        assert!(matches!(
+            Source::named(" <exec/>".into()),
+            Source::Inline(_)
+        ));
+    }
+
+    #[test]
+    fn a_pass_is_told_in_a_line() {
+        let took = Duration::from_millis(2_140);
+        let tally = Tally {
+            read: 3,
+            written: 2,
+            rejected: 1,
+            bytes: 1_900_000,
+            files: 1,
+        };
+        assert_eq!(
+            tally_line("in", &tally, took),
+            "in: read 3, written 2, rejected 1, 1 file, 1.9 MB in 2.1 s"
+        );
+        assert_eq!(
+            tally_line("in", &Tally::default(), took),
+            "in: done in 2.1 s"
+        );
+    }
+
+    /// The child of the test below: panics as a kind might.
+    #[test]
+    fn panics_if_asked() {
+        if std::env::var_os("JOBS_TEST_PANIC").is_some() {
+            let pulse = Pulse::attach_or_claim("panicking", None, Duration::from_secs(1)).unwrap();
+            report_panics("panicking", pulse);
+            panic!("as a kind might");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let table = format!("panic{}", std::process::id());
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "runner::tests::panics_if_asked"])
+            .env("JOBS_TEST_PANIC", "1")
+            .env("PROCCTL_TABLE", &table)
+            .output()
+            .unwrap()
+            .status;
+        let shm = fs::read_dir("/dev/shm").unwrap().flatten();
+        for entry in shm.filter(|entry| entry.file_name().to_string_lossy().ends_with(&table)) {
+            fs::remove_file(entry.path()).unwrap();
+        }
+        assert_eq!(status.code(), Some(70));
+    }
+}

@@ -1,4 +1,5 @@
 //! The program `jobs` as its callers meet it: words on the command line, signals, exit codes, what it prints.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use std::{
     fs,

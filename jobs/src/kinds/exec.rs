@@ -297,6 +297,32 @@ mod tests {
     }
 
     #[test]
+    fn messages_on_the_notify_socket_are_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cx = Context::fake(dir.path());
+        let mut command = Command::new("true");
+        let socket = notify_socket(&mut command, &cx).unwrap();
+        let name = command
+            .get_envs()
+            .find(|(name, _)| *name == "NOTIFY_SOCKET");
+        let name = name
+            .and_then(|(_, value)| value)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let address = SocketAddr::from_abstract_name(name.strip_prefix('@').unwrap()).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender
+            .send_to_addr(b"WATCHDOG=1\nSTATUS=busy", &address)
+            .unwrap();
+        assert_eq!(readable(&[socket.as_fd()], Duration::from_secs(10)), [true]);
+        run("true", Beat::SelfBeat, &mut cx).unwrap_err();
+        drop(socket);
+        run("true", Beat::SelfBeat, &mut cx).unwrap();
+    }
+
+    #[test]
     fn a_stop_ends_the_whole_tree() {
         let dir = tempfile::tempdir().unwrap();
         let mut cx = Context::fake(dir.path());
@@ -306,11 +332,10 @@ mod tests {
         let asker = std::thread::spawn(move || {
             let deadline = Instant::now() + Duration::from_secs(20);
             loop {
-                if let Ok(text) = std::fs::read_to_string(&seen) {
-                    if let Ok(pid) = text.trim().parse::<u32>() {
-                        stop.ask(15);
-                        return pid;
-                    }
+                let text = std::fs::read_to_string(&seen).unwrap_or_default();
+                if let Ok(pid) = text.trim().parse::<u32>() {
+                    stop.ask(15);
+                    return pid;
                 }
                 assert!(Instant::now() < deadline, "the command did not start");
                 std::thread::yield_now();

@@ -114,9 +114,9 @@ impl Xsd {
                 }
                 Content::Leaf(leaf) => {
                     let kind = self.simple(leaf);
-                    let _ = write!(
+                    let _ = writeln!(
                         out,
-                        "{pad}  <xs:element name=\"{}\" type=\"{kind}\"{occurs}>\n",
+                        "{pad}  <xs:element name=\"{}\" type=\"{kind}\"{occurs}>",
                         field.name
                     );
                     document(&mut out, &field.about, depth + 2);
@@ -136,9 +136,9 @@ impl Xsd {
                 continue;
             };
             let kind = self.simple(leaf);
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "{pad}<xs:attribute name=\"{}\" type=\"{kind}\">\n",
+                "{pad}<xs:attribute name=\"{}\" type=\"{kind}\">",
                 field.name
             );
             document(&mut out, &field.about, depth + 1);
