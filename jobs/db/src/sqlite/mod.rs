@@ -3,7 +3,7 @@
 //! - **Durability**: `synchronous=FULL`: a commit is on disk. A database made here gets the WAL journal, in which readers
 //!   and the one writer do not block each other; an existing file keeps the journal that it has (`?journal=wal` or `delete` changes it).
 //! - **Locks**: a wait for other writers lasts up to `?busy-timeout=10s`, can be cancelled, and then is `Busy`.
-//! - **Types**: SQLite keeps what it is given; [`kind`] maps declared types, the loader holds rows to them.
+//! - **Types**: SQLite keeps what it is given; `kind.rs` maps declared types, the loader holds rows to them.
 //!   A NUMERIC column holds no more than a float can: a decimal that would change there is refused, so declare TEXT for long ones.
 //! - **Errors**: by extended result codes. `SQLITE_ERROR` at prepare time covers syntax and missing names alike.
 
