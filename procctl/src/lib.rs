@@ -1,5 +1,6 @@
 //! procctl: decides what runs when; starts, stops, restarts and adopts jobs.
 
+pub mod cgroup;
 pub mod classic;
 pub mod control;
 pub mod errand;
@@ -10,6 +11,7 @@ pub mod launch;
 pub mod lock;
 pub mod logging;
 pub mod logs;
+pub mod own_log;
 pub mod plan;
 pub mod recorder;
 pub mod socket;

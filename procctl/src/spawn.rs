@@ -313,6 +313,39 @@ pub fn inherited(number: RawFd) -> Option<OwnedFd> {
     }
 }
 
+/// A child that has ended and been waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reaped {
+    /// Its process id, free again from now on.
+    pub pid: i32,
+    /// Its wait status.
+    pub status: i32,
+    /// Largest resident memory of it and of the descendants it has waited for, in bytes.
+    pub peak_memory: u64,
+    /// CPU time of the same, user and system, in microseconds.
+    pub cpu_us: u64,
+}
+
+/// Waits for one child that has ended, also one that became ours as an orphan; `None` when none
+/// has. There is no safe wrapper of `wait4`, the call that tells what a child used.
+pub fn reap() -> Option<Reaped> {
+    // SAFETY: an all-zero `rusage` is valid, and both out-parameters live on this frame.
+    let (pid, status, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let mut status = 0;
+        let pid = libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage);
+        (pid, status, usage)
+    };
+    let number = |value: i64| u64::try_from(value).unwrap_or(0);
+    let time = |time: libc::timeval| number(time.tv_sec) * 1_000_000 + number(time.tv_usec);
+    (pid > 0).then(|| Reaped {
+        pid,
+        status,
+        peak_memory: number(usage.ru_maxrss) * 1024,
+        cpu_us: time(usage.ru_utime) + time(usage.ru_stime),
+    })
+}
+
 /// The wait status of a process by its pidfd, also when it was never a child of ours.
 ///
 /// `None` while it lives or its parent has not waited for it, and on kernels before 6.15, which do

@@ -4,6 +4,7 @@
 mod child;
 mod held;
 mod lines;
+pub mod link;
 pub mod logfile;
 pub mod message;
 mod notify;
