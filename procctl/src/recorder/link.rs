@@ -394,7 +394,12 @@ mod tests {
     fn a_stuck_recorder_costs_messages_but_no_time() {
         let folder = tempfile::tempdir().unwrap();
         let mut link = Link::new(folder.path());
-        link.start(NOW, |_| Ok(1)).unwrap();
+        let mut listener = None;
+        link.start(NOW, |fd| {
+            listener = Some(fd.try_clone_to_owned()?);
+            Ok(1)
+        })
+        .unwrap();
         for _ in 0..MOST_WAITING + 500 {
             link.send(&ToRecorder::Reload);
             link.flush().unwrap();
