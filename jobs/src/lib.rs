@@ -7,6 +7,7 @@ pub mod data;
 pub mod disk;
 pub mod error;
 pub mod external;
+pub mod home;
 mod identity;
 pub mod input;
 pub mod job;

@@ -4,7 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     io::{self, IsTerminal as _},
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,8 +15,12 @@ use crate::job::Bytes;
 /// How often the line is drawn at most.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// The line on the screen, for those who write between its drawings.
-static SHOWN: OnceLock<ProgressBar> = OnceLock::new();
+/// The line while it is on the screen, for those who write between its drawings.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a pass expects to get through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +46,10 @@ impl Meter {
         if !io::stderr().is_terminal() {
             return None;
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // Nothing is drawn before there is something to tell.
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style("{prefix} {spinner} {msg}"));
         bar.set_prefix(job.to_owned());
-        let bar = SHOWN.get_or_init(|| bar).clone();
         Some(Meter {
             bar,
             drawn: Cell::new(Instant::now()),
@@ -55,9 +59,10 @@ impl Meter {
         })
     }
 
-    /// Draws the line, unless it was drawn a moment ago.
+    /// Draws the line, unless it was drawn a moment ago or there is nothing to show.
     pub(crate) fn show(&self, rows: u64, bytes: u64) {
-        if self.drawn.get().elapsed() >= REDRAW {
+        let empty = rows == 0 && bytes == 0 && self.phase.borrow().is_empty();
+        if !empty && self.drawn.get().elapsed() >= REDRAW {
             self.draw(rows, bytes);
         }
     }
@@ -77,11 +82,17 @@ impl Meter {
 
     /// Takes the line off the screen.
     pub(crate) fn clear(&self) {
-        self.bar.finish_and_clear();
+        if shown().take().is_some() {
+            self.bar.finish_and_clear();
+        }
     }
 
     fn draw(&self, rows: u64, bytes: u64) {
         self.drawn.set(Instant::now());
+        shown().get_or_insert_with(|| {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.clone()
+        });
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let rate = rows.saturating_mul(1000) / millis.max(1);
         let message = format!(
@@ -100,7 +111,8 @@ impl Meter {
 
 /// Does something with the screen while the progress line is off it.
 pub(crate) fn suspend<T>(write: impl FnOnce() -> T) -> T {
-    match SHOWN.get() {
+    let bar = shown().clone();
+    match bar {
         Some(bar) => bar.suspend(write),
         None => write(),
     }

@@ -16,7 +16,7 @@ use jobfile::{Home, JobFile};
 use crate::{
     context::{Context, World},
     error::Error,
-    external, identity,
+    external, home, identity,
     job::{Report, Run, Tally},
     kinds,
     lock::Lock,
@@ -103,7 +103,7 @@ impl Source {
 /// # Errors
 /// What kept the job from starting. How a job ends that has started is told in its log and by the exit code.
 pub fn run(order: &Order) -> Result<ExitCode, Error> {
-    let home = Home::find(order.home.as_deref())?;
+    let home = home::find(order.home.as_deref())?;
     let read = order.source.read();
     let name = match &read {
         Ok((file, _)) => file.name.clone(),

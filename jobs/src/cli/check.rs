@@ -13,7 +13,7 @@ use jobfile::{Home, JobFile, Problem, Problems};
 use crate::{
     context::{Context, World},
     error::Error,
-    external,
+    external, home,
     job::{Report, Run},
     kinds, logging,
 };
@@ -28,7 +28,7 @@ pub(super) fn check(
     offline: bool,
     verbose: bool,
 ) -> Result<ExitCode, Error> {
-    let home = Home::find(home)?;
+    let home = home::find(home)?;
     let mut check = Check {
         home,
         offline,

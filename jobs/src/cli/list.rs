@@ -2,11 +2,9 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use jobfile::Home;
-
 use crate::{
     error::Error,
-    external,
+    external, home,
     job::Kind,
     kinds::{self, KINDS},
     schema::{self, Element, Field, describe, template, xsd::Xsd},
@@ -14,12 +12,13 @@ use crate::{
 
 /// A line for each kind, external ones with their path.
 pub(super) fn list(home: Option<&Path>) -> Result<String, Error> {
-    let home = Home::find(home)?;
+    // Without a home there are still the kinds that are built in.
+    let home = home::find(home).ok();
     let mut out = String::new();
     for kind in KINDS {
         let _ = writeln!(out, "{:<12} {}", kind.name, kind.about);
     }
-    for (name, program) in external::list(&home) {
+    for (name, program) in home.iter().flat_map(external::list) {
         if kinds::find(&name).is_none() {
             let _ = writeln!(out, "{name:<12} external: {}", program.display());
         }

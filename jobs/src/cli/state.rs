@@ -9,13 +9,14 @@ use crate::{
     context::state_file,
     disk::{Disk as _, RealDisk},
     error::Error,
+    home,
     lock::Lock,
     state::{Changes, State},
 };
 
 /// Every name with its value as JSON, a line each.
 pub(super) fn show(home: Option<&Path>, job: &str) -> Result<String, Error> {
-    let home = Home::find(home)?;
+    let home = home::find(home)?;
     let mut out = String::new();
     for (name, value) in open(&home, job)?.all()? {
         // Writing to a String cannot fail.
@@ -31,7 +32,7 @@ pub(super) fn set(
     name: &str,
     value: &str,
 ) -> Result<String, Error> {
-    let home = Home::find(home)?;
+    let home = home::find(home)?;
     let _lock = Lock::take(&home.state, job)?;
     let mut state = open(&home, job)?;
     let before: Option<Value> = state.get(name)?;
@@ -45,7 +46,7 @@ pub(super) fn set(
 
 /// Forgets everything.
 pub(super) fn reset(home: Option<&Path>, job: &str) -> Result<String, Error> {
-    let home = Home::find(home)?;
+    let home = home::find(home)?;
     let _lock = Lock::take(&home.state, job)?;
     let mut state = open(&home, job)?;
     let all = state.all()?;
