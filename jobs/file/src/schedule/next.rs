@@ -27,16 +27,14 @@ pub(super) fn fixed(
     let mut local = zone.local(after);
     loop {
         local = calendar_next(calendars, local)?;
-        let instant = match zone.instants(local) {
-            MappedLocalTime::Single(t) => t,
-            MappedLocalTime::Ambiguous(first, _) => first,
-            MappedLocalTime::None => zone.first_after(local)?,
-        };
-        if instant > after {
-            return Some(instant);
+        match zone.instants(local) {
+            MappedLocalTime::Ambiguous(first, second) if first <= after => {
+                // in the second pass: all that it shows has been, so go on at its end
+                local = zone.local(instant_set_back(first, second, zone) - SECOND);
+            }
+            MappedLocalTime::Single(t) | MappedLocalTime::Ambiguous(t, _) => return Some(t),
+            MappedLocalTime::None => return zone.first_after(local),
         }
-        // in the second pass of an hour that comes twice all of this minute has been
-        local = local.with_second(59)?;
     }
 }
 
