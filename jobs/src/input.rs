@@ -4,7 +4,8 @@
 //! A file is taken when its name matches, does not begin with a dot, and it is a regular file (symbolic links, pipes and
 //! folders stay where they are), and
 //! - with a marker, when the marker is there: whoever wrote it says the file is complete;
-//! - without, when it has not changed for `stable` and nobody has it open for writing, as far as this user can see.
+//! - without, when it has not changed for `stable` and nobody has it open for writing, as far as this user can see;
+//!   `stable` of zero says that files come whole, and takes them at once.
 //!
 //! "Has not changed" goes by the time of last write and by the time of last change of any sort, which copying tools
 //! cannot set back. Times ahead of this machine's clock prove nothing; such files are looked at twice, `stable` apart.
@@ -97,7 +98,8 @@ impl Inbox {
                 }
             }
         }
-        if !ready.is_empty() {
+        // Whoever says `0s` says that files come whole; then the look at all processes is saved.
+        if !ready.is_empty() && !self.stable.is_zero() {
             let writers = Writers::snapshot();
             ready.retain(|input| !writers.has(input.meta.inode));
         }
@@ -309,8 +311,9 @@ mod tests {
     #[test]
     fn leaves_files_that_are_open_for_writing() {
         let home = tempfile::tempdir().unwrap();
-        let (cx, inbox) = inbox(home.path(), 0);
+        let (cx, inbox) = inbox(home.path(), 1);
         let file = fs::File::create(inbox.dir.join("a.csv")).unwrap();
+        cx.wait(Duration::from_secs(2)).unwrap();
         assert!(names(&cx, &inbox).is_empty());
         drop(file);
         assert_eq!(names(&cx, &inbox), ["a.csv"]);

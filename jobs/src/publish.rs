@@ -210,6 +210,17 @@ impl Sealed {
         self.length
     }
 
+    /// Where it is now, under its temporary name.
+    #[must_use]
+    pub fn draft(&self) -> &Path {
+        &self.leftover.path
+    }
+
+    /// Lets go of the draft: it stays, whatever happens to the process, for one who has written down where it is.
+    pub fn keep(mut self) {
+        self.leftover.there = false;
+    }
+
     /// Where it will be.
     #[must_use]
     pub fn target(&self) -> &Path {
@@ -274,7 +285,8 @@ pub fn move_into(
 ) -> Result<PathBuf, Error> {
     disk.create_dirs(dir)?;
     let name = from.file_name().unwrap_or_default().to_owned();
-    let place = |place: &Path| disk.rename_new(from, place);
+    let place =
+        |place: &Path| Ok(disk.rename_new(from, place)? || finish_move(&**disk, from, place)?);
     let to = match first_free(dir, &name, place) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
             let to = copy_into(disk, from, dir, &name, author)?;
@@ -290,6 +302,23 @@ pub fn move_into(
     };
     disk.sync_dir(folder(from))?;
     Ok(to)
+}
+
+/// A power cut in the middle of a move may leave one file under both names: then only the old name is left to go.
+fn finish_move(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, Error> {
+    let inode = |path: &Path| {
+        Ok::<_, Error>(
+            disk.look(path)?
+                .filter(|meta| meta.regular)
+                .map(|meta| meta.inode),
+        )
+    };
+    let (old, new) = (inode(from)?, inode(to)?);
+    if old.is_none() || old != new {
+        return Ok(false);
+    }
+    disk.sync_dir(folder(to))?;
+    disk.remove(from)
 }
 
 fn first_free(

@@ -17,7 +17,7 @@ pub type Identity = (u64, u64);
 pub struct Writers(HashSet<Identity>);
 
 impl Writers {
-    /// Looks at every process that may be looked at. Costs some microseconds a descriptor.
+    /// Looks at every process that may be looked at. Costs some tens of milliseconds where there are many hundreds.
     #[must_use]
     pub fn snapshot() -> Writers {
         let mut open = HashSet::new();

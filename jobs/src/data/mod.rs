@@ -32,16 +32,22 @@ mod xml;
 
 use std::io::Read;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 pub use fault::{BadFile, BadRow, Place};
 pub use fixed::Span;
 pub use packing::{Compression, Packer};
 pub use record::Record;
 pub use rejects::Rejects;
+#[cfg(test)]
+pub(crate) use roundtrip::{encode_for_tests, pack_for_tests};
 pub use text::encoding_of;
 pub use writer::{Column, Form, Writer};
 
 /// How rows are laid out in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// `<data><row><col>text</col>…</row>…</data>`
     Xml,
@@ -57,13 +63,7 @@ impl Format {
     pub fn of(name: &str) -> Option<Format> {
         let (_, plain) = Compression::of(name);
         let (_, ending) = plain.rsplit_once('.')?;
-        Format::named(&ending.to_ascii_lowercase())
-    }
-
-    /// The format of that name, as job files spell it: `xml`, `csv`, `jsonl`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Format> {
-        match name {
+        match ending.to_ascii_lowercase().as_str() {
             "xml" => Some(Format::Xml),
             "csv" => Some(Format::Csv),
             "jsonl" => Some(Format::Jsonl),

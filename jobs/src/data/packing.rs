@@ -5,9 +5,12 @@ use std::io::{self, Read, Write};
 use flate2::Compression as Level;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// How a file's bytes are packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compression {
     /// Not at all.
     #[default]
@@ -28,17 +31,6 @@ impl Compression {
             (Compression::Zstd, plain)
         } else {
             (Compression::None, name)
-        }
-    }
-
-    /// The compression of that name, as job files spell it: `none`, `gzip`, `zstd`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Compression> {
-        match name {
-            "none" => Some(Compression::None),
-            "gzip" | "gz" => Some(Compression::Gzip),
-            "zstd" | "zst" => Some(Compression::Zstd),
-            _ => None,
         }
     }
 

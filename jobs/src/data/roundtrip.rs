@@ -6,6 +6,20 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Text in another encoding.
+pub(crate) fn encode_for_tests(text: &str, encoding: &str) -> Vec<u8> {
+    let (bytes, _, unmappable) = encoding_of(encoding).unwrap().encode(text);
+    assert!(!unmappable);
+    bytes.into_owned()
+}
+
+/// Bytes, packed.
+pub(crate) fn pack_for_tests(bytes: &[u8], compression: Compression) -> Vec<u8> {
+    let mut packer = Packer::new(Vec::new(), compression).unwrap();
+    std::io::Write::write_all(&mut packer, bytes).unwrap();
+    packer.finish().unwrap()
+}
+
 type Table = Vec<Vec<Option<Vec<u8>>>>;
 
 fn write(format: Format, compression: Compression, columns: &[Column], table: &Table) -> Vec<u8> {
@@ -405,7 +419,7 @@ fn csv_without_header_and_with_another_delimiter() {
 fn gbk_is_decoded_before_it_is_split() {
     // The second byte of 弢 is 0x7C, the delimiter here.
     let text = "名称|值\n弢|1\n";
-    let bytes = super::text::encode(text, encoding_rs::GBK);
+    let bytes = encode_for_tests(text, "gbk");
     let layout = Layout::Csv(CsvLayout {
         delimiter: b'|',
         header: true,

@@ -280,14 +280,6 @@ fn declared_encoding(head: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
-/// Writes `text` in another encoding; what it lacks is an error. For tests and writers of foreign files.
-#[cfg(test)]
-pub(super) fn encode(text: &str, encoding: &'static Encoding) -> Vec<u8> {
-    let (bytes, _, unmappable) = encoding.encode(text);
-    assert!(!unmappable);
-    bytes.into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,7 +326,7 @@ mod tests {
 
     #[test]
     fn all_bytes_of_a_long_stream_pass() {
-        let line = encode("中文字符,and some ascii\n", encoding_rs::GBK);
+        let line = crate::data::encode_for_tests("中文字符,and some ascii\n", "gbk");
         let many: Vec<u8> = line
             .iter()
             .copied()

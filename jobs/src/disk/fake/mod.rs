@@ -101,6 +101,11 @@ impl FakeDisk {
         spent
     }
 
+    /// As [`FakeDisk::reboot`], but only the process died, by SIGKILL say: nothing is forgotten.
+    pub fn revive(&self) {
+        self.power.restore();
+    }
+
     fn model(&self) -> MutexGuard<'_, Model> {
         self.model
             .lock()
