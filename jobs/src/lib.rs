@@ -12,6 +12,7 @@ mod identity;
 pub mod input;
 pub mod job;
 pub mod kinds;
+pub mod ledger;
 pub mod link;
 pub mod lock;
 pub mod logging;

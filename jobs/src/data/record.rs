@@ -37,6 +37,25 @@ impl Record {
         Record::default()
     }
 
+    /// A record of these cells, for rows that come from elsewhere than a file.
+    pub fn of<'c>(place: Place, cells: impl IntoIterator<Item = Option<&'c [u8]>>) -> Record {
+        let mut record = Record {
+            place,
+            ..Record::default()
+        };
+        for (column, cell) in cells.into_iter().enumerate() {
+            record.open_cell();
+            match cell {
+                Some(bytes) => {
+                    record.bytes.extend_from_slice(bytes);
+                    record.close_text(column);
+                }
+                None => record.close_null(column),
+            }
+        }
+        record
+    }
+
     /// The cell of a column: `None` is NULL. Columns that the row does not mention are NULL.
     #[must_use]
     pub fn cell(&self, column: usize) -> Cell<'_> {

@@ -3,11 +3,18 @@
 
 mod convert;
 mod exec;
+mod extract;
+mod ingest;
 
 use crate::job::Kind;
 
 /// Every built-in kind.
-pub static KINDS: &[Kind] = &[Kind::of::<convert::Convert>(), Kind::of::<exec::Exec>()];
+pub static KINDS: &[Kind] = &[
+    Kind::of::<convert::Convert>(),
+    Kind::of::<exec::Exec>(),
+    Kind::of::<extract::Extract>(),
+    Kind::of::<ingest::Ingest>(),
+];
 
 /// The built-in kind of that name.
 #[must_use]

@@ -1,0 +1,142 @@
+//! What the job file of an extract says.
+
+use jobfile::{Interval, List};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::parts::Shelf;
+use crate::context::Context;
+use crate::data::{Compression, Format};
+
+/// Writes the rows of a query into files.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(in crate::kinds) struct Params {
+    /// The database.
+    pub(super) source: Source,
+    /// The query; `:name` stands for the value of a `<param>`.
+    pub(super) sql: Option<String>,
+    /// A table, instead of a query.
+    pub(super) table: Option<Table>,
+    /// Values for the query, bound, never pasted.
+    #[serde(rename = "param", default)]
+    pub(super) params: Vec<Param>,
+    /// Only rows that are new since the last run; left out: the full result each run.
+    pub(super) increment: Option<Increment>,
+    /// The files.
+    pub(super) output: Output,
+}
+
+/// A database.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Source {
+    /// Its URL, such as `sqlite:data/core.db`.
+    pub(super) url: String,
+}
+
+/// A table to be extracted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Table {
+    /// `name` or `schema.name`.
+    pub(super) name: String,
+    /// Its columns, comma-separated; left out: all.
+    pub(super) columns: Option<List>,
+    /// An SQL condition on its rows.
+    #[serde(rename = "where")]
+    pub(super) condition: Option<String>,
+}
+
+/// A value for the query.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Param {
+    /// Stands in the SQL as `:name`.
+    pub(super) name: String,
+    /// The value.
+    pub(super) value: String,
+}
+
+/// Which rows are new.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Increment {
+    /// A column of the query's result that grows: a number that the database draws, or a time.
+    pub(super) column: String,
+    /// Rows above this value are read by the first run.
+    #[serde(default = "zero")]
+    pub(super) start: String,
+    /// Rows may become visible so much later than rows with higher values: gaps in whole numbers are read again for so long, other values are read only at that age.
+    #[serde(default)]
+    pub(super) settle: Interval,
+}
+
+fn zero() -> String {
+    "0".to_owned()
+}
+
+/// The files to be written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Output {
+    /// Their folder; made if it is not there.
+    pub(super) dir: String,
+    /// The first word of their names.
+    pub(super) file: String,
+    /// How rows are laid out.
+    #[serde(default)]
+    pub(super) format: OutputFormat,
+    /// Rows a file; 0: all rows in one.
+    #[serde(default)]
+    pub(super) rows: u64,
+    /// How files are packed.
+    #[serde(default)]
+    pub(super) compress: OutputCompression,
+}
+
+/// How rows are laid out.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OutputFormat {
+    /// `<data><row><column>text</column></row></data>`
+    #[default]
+    Xml,
+    /// RFC 4180 with a header.
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+/// How files are packed.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OutputCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// `.gz`
+    Gzip,
+    /// `.zst`
+    Zstd,
+}
+
+impl Output {
+    pub(super) fn shelf(&self, cx: &Context) -> Shelf {
+        Shelf {
+            folder: cx.path(&self.dir),
+            word: self.file.clone(),
+            format: match self.format {
+                OutputFormat::Xml => Format::Xml,
+                OutputFormat::Csv => Format::Csv,
+                OutputFormat::Jsonl => Format::Jsonl,
+            },
+            compression: match self.compress {
+                OutputCompression::None => Compression::None,
+                OutputCompression::Gzip => Compression::Gzip,
+                OutputCompression::Zstd => Compression::Zstd,
+            },
+            rows: self.rows,
+        }
+    }
+}

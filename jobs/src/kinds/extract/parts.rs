@@ -1,0 +1,173 @@
+//! The files of one run: rows go into parts under temporary names, and all parts become visible together or, after a crash, one after the other.
+//!
+//! Publishing has two phases. First all parts are written and synced under temporary names, and one commit of the job's state both moves the cursor and
+//! names the parts ([`Publication`]). Then they are renamed. A crash before the commit leaves temporary files, which the next run removes; after it, the next
+//! run finishes the renames. So a range that is read twice is still published once, whatever has been inserted in between.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::data::{Column, Compression, Format, Writer};
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::publish::{Draft, Sealed};
+
+/// Where parts go and what they look like.
+#[derive(Debug, Clone)]
+pub(super) struct Shelf {
+    pub(super) folder: PathBuf,
+    /// The files' first word, `file` of the job.
+    pub(super) word: String,
+    pub(super) format: Format,
+    pub(super) compression: Compression,
+    /// Rows a part; 0: all in one.
+    pub(super) rows: u64,
+}
+
+/// Parts that have been committed to: temporary name, final name, both in the shelf's folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Publication(pub(super) Vec<(String, String)>);
+
+impl Shelf {
+    /// The final name of part `number` of `count`.
+    fn name(&self, range: &str, number: usize, count: usize, always: bool) -> String {
+        let part = if count > 1 || always { format!("_{number}of{count}") } else { String::new() };
+        format!("{}_{}{part}.{}{}", self.word, plain(range), self.format.ending(), self.compression.ending())
+    }
+}
+
+/// A cursor's value as a part of a file name: letters, digits, `.`, `-`, `_`; a long one as its hash.
+fn plain(text: &str) -> String {
+    if text.len() > 120 {
+        return blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
+    }
+    let keep = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    text.chars().map(|c| if keep(c) { c } else { '_' }).collect()
+}
+
+/// Rows on their way into parts.
+pub(super) struct Parts<'a> {
+    cx: &'a Context,
+    shelf: &'a Shelf,
+    columns: Vec<Column>,
+    open: Option<Writer<Draft>>,
+    sealed: Vec<Sealed>,
+    /// Rows and bytes of all parts.
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(cx: &'a Context, shelf: &'a Shelf, columns: Vec<Column>) -> Self {
+        Parts { cx, shelf, columns, open: None, sealed: Vec::new(), rows: 0, bytes: 0 }
+    }
+
+    /// Writes a row.
+    pub(super) fn row(&mut self, cells: &[db::Cell<'_>]) -> Result<(), Error> {
+        if self.open.as_ref().is_some_and(|part| self.shelf.rows > 0 && part.rows() >= self.shelf.rows) {
+            self.seal()?;
+        }
+        let part = match &mut self.open {
+            Some(part) => part,
+            none => none.insert(begin(self.cx, self.shelf, self.sealed.len() + 1, &self.columns)?),
+        };
+        part.row(cells).map_err(|error| writing(&self.shelf.folder, error))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// A file without a row, for a full extract that found none.
+    pub(super) fn none(&mut self) -> Result<(), Error> {
+        self.open = Some(begin(self.cx, self.shelf, 1, &self.columns)?);
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<(), Error> {
+        if let Some(part) = self.open.take() {
+            self.bytes += part.bytes();
+            let draft = part.finish().map_err(|error| writing(&self.shelf.folder, error))?;
+            self.sealed.push(draft.seal()?);
+        }
+        Ok(())
+    }
+
+    /// Syncs the last part and the folder, and gives all parts their names. They stay on the disk from now on, so that a commit
+    /// may speak of them. `always`: `_1of1` is part of the name too.
+    pub(super) fn finish(mut self, range: &str, always: bool) -> Result<Written, Error> {
+        self.seal()?;
+        if !self.sealed.is_empty() {
+            self.cx.disk().sync_dir(&self.shelf.folder)?;
+        }
+        let count = self.sealed.len();
+        let named = |(at, part): (usize, Sealed)| {
+            let temporary = part.draft().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            part.keep();
+            (temporary, self.shelf.name(range, at + 1, count, always))
+        };
+        let publication = Publication(self.sealed.into_iter().enumerate().map(named).collect());
+        Ok(Written { publication, rows: self.rows, bytes: self.bytes })
+    }
+}
+
+/// Parts that are complete, durable, and not yet to be seen.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) publication: Publication,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+fn begin(cx: &Context, shelf: &Shelf, number: usize, columns: &[Column]) -> Result<Writer<Draft>, Error> {
+    let target = shelf.folder.join(format!(
+        "{}_{number}.{}{}",
+        shelf.word,
+        shelf.format.ending(),
+        shelf.compression.ending()
+    ));
+    let draft = Draft::create(&cx.disk(), &target, &cx.author())?;
+    Writer::new(draft, shelf.format, shelf.compression, columns)
+        .map_err(|error| writing(&shelf.folder, error))
+}
+
+/// What a format cannot carry is bad data; the rest is the disk's fault.
+fn writing(folder: &Path, error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => Error::Data(error.to_string()),
+        _ => Error::io("write into", folder)(error),
+    }
+}
+
+/// Renames what has been committed to; what is renamed already is left alone. Durable at the end.
+pub(super) fn publish(disk: &dyn Disk, folder: &Path, publication: &Publication) -> Result<(), Error> {
+    for (temporary, name) in &publication.0 {
+        let from = folder.join(temporary);
+        if disk.look(&from)?.is_some() {
+            disk.rename(&from, &folder.join(name))?;
+        }
+    }
+    disk.sync_dir(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_range_and_the_part() {
+        let shelf = Shelf {
+            folder: PathBuf::new(),
+            word: "WEATHER".into(),
+            format: Format::Xml,
+            compression: Compression::Gzip,
+            rows: 0,
+        };
+        assert_eq!(shelf.name("0-500", 1, 1, false), "WEATHER_0-500.xml.gz");
+        assert_eq!(shelf.name("0-500", 2, 3, false), "WEATHER_0-500_2of3.xml.gz");
+        assert_eq!(shelf.name("20261121T134500Z", 1, 1, true), "WEATHER_20261121T134500Z_1of1.xml.gz");
+        assert_eq!(plain("2013-01-01 06:00:00+00/x"), "2013-01-01_06_00_00_00_x");
+        assert_eq!(plain(&"x".repeat(500)).len(), 32);
+    }
+}

@@ -1,0 +1,160 @@
+//! What the job file of an ingest says.
+
+use std::path::PathBuf;
+
+use db::TableInfo;
+use jobfile::{Interval, List, Patterns};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::context::Context;
+use crate::input::Inbox;
+
+/// Loads files into database tables.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(in crate::kinds) struct Params {
+    /// The database.
+    pub(super) target: Target,
+    /// Where files come from and where they go.
+    pub(super) input: Folder,
+    /// Which file goes into which table; the first match counts.
+    #[serde(rename = "table")]
+    pub(super) tables: Vec<Table>,
+}
+
+/// A database.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Target {
+    /// Its URL, such as `sqlite:data/core.db`.
+    pub(super) url: String,
+}
+
+/// The folder that files come from, and where they go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Folder {
+    /// Files are taken from here, in the order of their names; dot files and folders below are left alone.
+    pub(super) dir: String,
+    /// Where loaded files go; left out: `done` in the folder.
+    pub(super) done: Option<String>,
+    /// Where files go that cannot be loaded; left out: `bad` in the folder.
+    pub(super) bad: Option<String>,
+    /// Where the files of bad rows go, `FILE.rejects.xml`; left out: `rejects` in the folder.
+    pub(super) rejects: Option<String>,
+    /// A file is taken only when it has not changed for so long.
+    #[serde(default)]
+    pub(super) stable: Interval,
+    /// A file is taken only when the file of this name is there too: `{stem}.ok`.
+    pub(super) marker: Option<String>,
+}
+
+impl Folder {
+    pub(super) fn inbox(&self, cx: &Context) -> Inbox {
+        let mut inbox = Inbox::new(cx, &self.dir, self.done.as_deref(), self.bad.as_deref(), self.stable.0);
+        // checked when the job was made
+        inbox.marker = self.marker.as_deref().and_then(|marker| marker.parse().ok());
+        inbox
+    }
+
+    pub(super) fn rejects(&self, cx: &Context) -> PathBuf {
+        match &self.rejects {
+            Some(path) => cx.path(path),
+            None => cx.path(&self.dir).join("rejects"),
+        }
+    }
+}
+
+/// Files of one sort and the table that they go into.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Table {
+    /// File names, comma-separated patterns: `WEATHER_*.xml,WEATHER_*.csv`.
+    #[serde(rename = "match")]
+    pub(super) matching: Patterns,
+    /// The table, `name` or `schema.name`.
+    pub(super) name: String,
+    /// What becomes of a row whose key is there already.
+    #[serde(default)]
+    pub(super) mode: Mode,
+    /// The columns that `upsert` finds a row by; left out: the primary key. With `create` also the new table's primary key.
+    pub(super) key: Option<List>,
+    /// Makes the table if it is not there, with types that hold every value of the first file.
+    #[serde(default)]
+    pub(super) create: bool,
+    /// SQL before the rows, in the same transaction.
+    pub(super) before_sql: Option<String>,
+    /// SQL after the rows, in the same transaction.
+    pub(super) after_sql: Option<String>,
+    /// So many bad rows are put aside; one more, and the whole file is taken back and moved to `bad`.
+    #[serde(default)]
+    pub(super) max_bad: u64,
+    /// `file`: a file is one transaction. A number: so many rows are.
+    #[serde(default)]
+    pub(super) commit: Commit,
+}
+
+/// What becomes of a row whose key is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Mode {
+    /// It is a bad row.
+    #[default]
+    Insert,
+    /// The old row stays.
+    Skip,
+    /// The new row takes its place.
+    Upsert,
+    /// The table's content becomes the file's; the parts of a set `_NofM` count as one file.
+    Replace,
+}
+
+/// How much goes into one transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("pattern" = "^(file|[1-9][0-9]*)$"))]
+pub(super) enum Commit {
+    /// A file.
+    #[default]
+    File,
+    /// So many rows.
+    Rows(u64),
+}
+
+impl TryFrom<String> for Commit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Commit, String> {
+        match (text.as_str(), text.parse()) {
+            ("file", _) => Ok(Commit::File),
+            (_, Ok(rows)) if rows > 0 => Ok(Commit::Rows(rows)),
+            _ => Err(format!("`{text}` is neither `file` nor a number of rows")),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn batch(&self) -> Option<u64> {
+        match self.commit {
+            Commit::File => None,
+            Commit::Rows(rows) => Some(rows),
+        }
+    }
+
+    pub(super) fn key(&self) -> Vec<String> {
+        self.key.as_ref().map(|list| list.0.clone()).unwrap_or_default()
+    }
+
+    /// The key's columns as the table spells them.
+    pub(super) fn key_of(&self, info: &TableInfo) -> Vec<String> {
+        match &self.key {
+            Some(list) => list
+                .0
+                .iter()
+                .map(|name| info.column(name).map_or_else(|| name.clone(), |column| column.name.clone()))
+                .collect(),
+            None => info.primary_key.clone(),
+        }
+    }
+}

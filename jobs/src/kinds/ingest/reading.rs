@@ -1,0 +1,117 @@
+//! A file in the middle of being loaded: rows from the reader to the database's loader, bad ones aside.
+
+use db::{Loader, TableInfo};
+
+use super::bad::Bad;
+use super::load::{Fault, STRIDE, broken};
+use super::mapping::{Growth, Mapping};
+use crate::context::Context;
+use crate::data::{BadRow, Record, Rows, Step};
+use crate::job::Tally;
+use crate::ledger::Progress;
+
+/// A file in the middle of being loaded.
+pub(super) struct Reading<'a> {
+    pub(super) rows: Box<dyn Rows>,
+    pub(super) record: Record,
+    pub(super) bad: Bad<'a>,
+    pub(super) mapping: Mapping,
+    pub(super) info: &'a TableInfo,
+    pub(super) begun: Progress,
+    pub(super) position: u64,
+    pub(super) tally: Tally,
+}
+
+impl Reading<'_> {
+    /// Loads rows until the end of the file (`false`) or of the batch (`true`).
+    pub(super) fn batch(
+        &mut self,
+        cx: &Context,
+        mut loader: Box<dyn Loader + '_>,
+        most: Option<u64>,
+    ) -> Result<bool, Fault> {
+        let mut places = Places::default();
+        let mut pushed = 0;
+        let more = loop {
+            if most.is_some_and(|most| pushed >= most) {
+                break true;
+            }
+            let step =
+                self.rows.read(&mut self.record).map_err(|error| broken(&self.bad.source.input, error))?;
+            if matches!(step, Step::End) {
+                break false;
+            }
+            self.position += 1;
+            if self.position <= self.begun.position {
+                continue;
+            }
+            self.tally.read += 1;
+            if self.position % STRIDE == 0 {
+                cx.progress(STRIDE, 0);
+                cx.checkpoint()?;
+            }
+            if self.mapping.is_behind(self.rows.columns())
+                && self.mapping.learn(self.rows.columns(), self.info) == Growth::Column
+            {
+                return Err(Fault::Grown);
+            }
+            match step {
+                Step::Bad(bad) => self.bad.keep(&bad, self.rows.columns(), &self.record)?,
+                _ => match self.mapping.prepare(&mut self.record) {
+                    Some(column) => {
+                        let bad =
+                            BadRow::new(self.record.place(), "bytes that are not text").at(column, None);
+                        self.bad.keep(&bad, self.rows.columns(), &self.record)?;
+                    }
+                    None => {
+                        places.note(pushed, self.position);
+                        loader.push(&self.mapping.cells(&self.record))?;
+                        pushed += 1;
+                        for reject in loader.rejects() {
+                            self.bad.refused(&places, &reject)?;
+                        }
+                    }
+                },
+            }
+        };
+        let loaded = loader.finish()?;
+        for reject in &loaded.rejects {
+            self.bad.refused(&places, reject)?;
+        }
+        self.tally.written += loaded.rows;
+        self.tally.rejected = self.bad.total - self.begun.rejected;
+        Ok(more)
+    }
+}
+
+/// Which row of the file each push brought: runs of (first push, its row).
+#[derive(Default)]
+pub(super) struct Places(Vec<(u64, u64)>);
+
+impl Places {
+    pub(super) fn note(&mut self, push: u64, row: u64) {
+        if self.0.last().is_none_or(|(first, at)| row - at != push - first) {
+            self.0.push((push, row));
+        }
+    }
+
+    pub(super) fn row(&self, push: u64) -> u64 {
+        let run = self.0.partition_point(|(first, _)| *first <= push);
+        run.checked_sub(1).map_or(0, |run| self.0[run].1 + (push - self.0[run].0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pushes_are_traced_to_rows() {
+        let mut places = Places::default();
+        for (push, row) in [(0, 1), (1, 2), (2, 5), (3, 6), (4, 9)] {
+            places.note(push, row);
+        }
+        assert_eq!((0..5).map(|push| places.row(push)).collect::<Vec<_>>(), [1, 2, 5, 6, 9]);
+        assert_eq!(places.0.len(), 3);
+    }
+}
