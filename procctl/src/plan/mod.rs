@@ -3,6 +3,17 @@
 //! [`plan`] takes what happened and what time it is, changes the [`State`] and says what to do. It
 //! reads no clock, does no I/O and knows no process but by run id, so every odd case is a unit test.
 //! The loop around it: wait for an event or for [`State::next_wake`], plan, carry the actions out in order.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `due` | which schedules and timers are due, and what a cron time or `every` leads to |
+//! | `starting`, `overlap`, `pools` | whether a start that fell due happens now, later or never |
+//! | `stopping` | SIGTERM, SIGKILL, giving up; the end of the supervisor |
+//! | `ending`, `backoff` | what a run's end leads to |
+//! | `alarms` | what is worth an alarm |
+//! | `reload`, `adopt` | what changed files and runs left by an earlier procctl lead to |
+//! | `command`, `waiters`, `report` | what clients ask and are answered |
+//! | `calendar`, `memory`, `timers`, `chance` | cron times, what outlives a procctl, due times, randomness |
 
 pub mod action;
 pub mod entry;
@@ -13,9 +24,28 @@ pub mod request;
 pub mod spec;
 pub mod status;
 
-use std::time::Duration;
+mod adopt;
+mod alarms;
+mod backoff;
+mod calendar;
+mod chance;
+mod command;
+mod due;
+mod ending;
+mod job;
+mod overlap;
+mod pools;
+mod reload;
+mod report;
+mod starting;
+mod state;
+mod stopping;
+mod timers;
+mod turn;
+mod waiters;
 
-use chrono::{DateTime, Utc};
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Alarm, AlarmKind, Signal};
 pub use entry::{Entry, Reason};
@@ -24,54 +54,13 @@ pub use memory::Memory;
 pub use outcome::Outcome;
 pub use request::{Answer, Request};
 pub use spec::JobSpec;
-
-/// Everything the supervisor knows: jobs, runs, pools, what is due. A program that replaces this
-/// one by exec takes it over through [`State::snapshot`] and [`State::restore`].
-#[derive(Debug)]
-pub struct State {}
-
-/// When the plan wants to be called with [`Event::Due`] at the latest. Both `None`: only events matter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wake {
-    /// Time since boot.
-    pub mono: Option<Duration>,
-    /// Wall time; its timer must report clock steps as [`Event::ClockStepped`].
-    pub wall: Option<DateTime<Utc>>,
-}
-
-impl State {
-    /// A supervisor that has just begun. `boot` is the kernel's boot id, `seed` feeds the jitter.
-    pub fn new(_memory: Memory, _boot: &str, _seed: u64, _now: Now) -> State {
-        State {}
-    }
-
-    /// When something falls due next.
-    pub fn next_wake(&self) -> Wake {
-        Wake::default()
-    }
-
-    /// The state as JSON, for the program that takes over.
-    pub fn snapshot(&self) -> Result<String, serde_json::Error> {
-        Ok(String::new())
-    }
-
-    /// The state that an earlier program left by [`State::snapshot`].
-    pub fn restore(_text: &str) -> Result<State, serde_json::Error> {
-        Ok(State {})
-    }
-
-    /// The memory file's whole text.
-    pub fn memory(&self) -> String {
-        String::new()
-    }
-
-    /// Ids of all live runs, for the loop to compare with what it holds.
-    pub fn runs(&self) -> Vec<RunId> {
-        Vec::new()
-    }
-}
+pub use state::{State, Wake};
 
 /// Takes one event at one moment: changes the state and returns what to do, in order.
-pub fn plan(_state: &mut State, _event: Event, _now: Now) -> Vec<Action> {
-    Vec::new()
+pub fn plan(state: &mut State, event: Event, now: Now) -> Vec<Action> {
+    let mut turn = turn::Turn::new(state, now);
+    turn.take(event);
+    turn.run_due();
+    turn.leave_when_done();
+    turn.actions
 }

@@ -121,3 +121,176 @@ pub struct Usage {
     /// CPU time of user and system in microseconds.
     pub cpu_us: Option<u64>,
 }
+
+/// Why the plan ordered a run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Why {
+    /// `stop`.
+    Operator,
+    /// `restart`.
+    Restart,
+    /// `disable`, or `enabled="false"` in its file.
+    Disabled,
+    /// Its file changed.
+    Changed,
+    /// Its file is gone.
+    Removed,
+    /// The supervisor ends.
+    Shutdown,
+    /// A newer run takes its place.
+    Replaced,
+    /// `max-run` is over.
+    MaxRun,
+    /// It said itself that it hangs.
+    Hung,
+    /// It ended by itself and left processes behind.
+    Rest,
+}
+
+/// The one result of a run. An order to stop counts before what the run did under it; then
+/// checkproc's finding; then the kernel's word; the job's own word only where the kernel's is lost.
+pub(super) fn decide(stop: Option<Why>, exit: Exit, words: &LastWords) -> Outcome {
+    match stop {
+        Some(Why::MaxRun) => return Outcome::TimedOut,
+        Some(Why::Replaced) => return Outcome::Replaced,
+        Some(Why::Hung) => return Outcome::Hung,
+        Some(
+            Why::Operator
+            | Why::Restart
+            | Why::Disabled
+            | Why::Changed
+            | Why::Removed
+            | Why::Shutdown,
+        ) => return Outcome::Stopped,
+        Some(Why::Rest) | None => {}
+    }
+    if words.hung {
+        return Outcome::Hung;
+    }
+    match (exit, words.word) {
+        (Exit::Code(0), _) => Outcome::Done,
+        (Exit::Code(130 | 143), Some(Word::Stopped)) => Outcome::Stopped,
+        (Exit::Code(exit), _) => Outcome::Failed { exit },
+        (Exit::Signal(signal), _) => Outcome::Signalled { signal },
+        (Exit::Unknown, Some(Word::Done)) => Outcome::Done,
+        (Exit::Unknown, Some(Word::Failed { exit })) => Outcome::Failed { exit },
+        (Exit::Unknown, Some(Word::Stopped)) => Outcome::Stopped,
+        (Exit::Unknown, None) => Outcome::Unknown,
+    }
+}
+
+/// The outcome in a line for people. `ours` = run by `jobs`, whose exit codes have a meaning.
+pub(super) fn explain(outcome: Outcome, stop: Option<Why>, exit: Exit, ours: bool) -> String {
+    match outcome {
+        Outcome::Done => "done".into(),
+        Outcome::Failed { exit } => match meaning(exit).filter(|_| ours) {
+            Some(meaning) => format!("exit {exit}: {meaning}"),
+            None => format!("exit {exit}"),
+        },
+        Outcome::Signalled { signal } => format!("killed by signal {signal}"),
+        Outcome::Hung if stop == Some(Why::Hung) => "hung by its own word".into(),
+        Outcome::Hung => "no heartbeat".into(),
+        Outcome::TimedOut => "ran longer than max-run".into(),
+        Outcome::Replaced => "replaced by a newer run".into(),
+        Outcome::Stopped => match stop {
+            Some(Why::Operator) => "stopped by an operator",
+            Some(Why::Restart) => "restarted by an operator",
+            Some(Why::Disabled) => "disabled",
+            Some(Why::Changed) => "its file changed",
+            Some(Why::Removed) => "its file was removed",
+            Some(Why::Shutdown) => "procctl stopped",
+            Some(Why::Replaced | Why::MaxRun | Why::Hung | Why::Rest) | None => {
+                "stopped at a safe point"
+            }
+        }
+        .into(),
+        Outcome::Refused => "could not be started".into(),
+        Outcome::Unknown if exit == Exit::Unknown => "ended unseen".into(),
+        Outcome::Unknown | Outcome::Skipped => outcome.to_string(),
+    }
+}
+
+/// What an exit code of `jobs` says (sysexits).
+fn meaning(exit: i32) -> Option<&'static str> {
+    Some(match exit {
+        64 => "wrong usage",
+        65 => "bad input data beyond what the job tolerates",
+        69 => "a server is not reachable",
+        70 => "internal error",
+        74 => "local I/O error",
+        75 => "try again later",
+        77 => "no permission",
+        78 => "bad job file",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_result_from_three_voices() {
+        let silent = LastWords::default();
+        let hung = LastWords {
+            hung: true,
+            ..silent
+        };
+        let said = |word| LastWords {
+            word: Some(word),
+            ..silent
+        };
+        let failed = Outcome::Failed { exit: 75 };
+        for (stop, exit, words, result) in [
+            (None, Exit::Code(0), silent, Outcome::Done),
+            (
+                None,
+                Exit::Code(0),
+                said(Word::Failed { exit: 1 }),
+                Outcome::Done,
+            ),
+            (None, Exit::Code(75), silent, failed),
+            (None, Exit::Code(143), said(Word::Stopped), Outcome::Stopped),
+            (None, Exit::Code(143), silent, Outcome::Failed { exit: 143 }),
+            (
+                None,
+                Exit::Signal(9),
+                silent,
+                Outcome::Signalled { signal: 9 },
+            ),
+            (None, Exit::Signal(9), hung, Outcome::Hung),
+            (None, Exit::Code(143), hung, Outcome::Hung),
+            (None, Exit::Unknown, silent, Outcome::Unknown),
+            (None, Exit::Unknown, said(Word::Done), Outcome::Done),
+            (None, Exit::Unknown, said(Word::Failed { exit: 75 }), failed),
+            (None, Exit::Unknown, said(Word::Stopped), Outcome::Stopped),
+            (Some(Why::MaxRun), Exit::Code(0), silent, Outcome::TimedOut),
+            (
+                Some(Why::Replaced),
+                Exit::Signal(15),
+                silent,
+                Outcome::Replaced,
+            ),
+            (Some(Why::Operator), Exit::Signal(9), hung, Outcome::Stopped),
+            (Some(Why::Shutdown), Exit::Code(0), silent, Outcome::Stopped),
+            (Some(Why::Hung), Exit::Signal(15), silent, Outcome::Hung),
+        ] {
+            assert_eq!(
+                decide(stop, exit, &words),
+                result,
+                "{stop:?} {exit:?} {words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reasons_are_a_line_for_people() {
+        let failed = Outcome::Failed { exit: 69 };
+        let text = |ours| explain(failed, None, Exit::Code(69), ours);
+        assert_eq!(text(true), "exit 69: a server is not reachable");
+        assert_eq!(text(false), "exit 69");
+        let stopped = explain(Outcome::Stopped, Some(Why::Changed), Exit::Code(0), true);
+        assert_eq!(stopped, "its file changed");
+    }
+}

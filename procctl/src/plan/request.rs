@@ -8,8 +8,9 @@ use super::status::Status;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// Put jobs to work: kept jobs run, `every` jobs start now, cron and `after` jobs wait for
-    /// their time, others run once. Lifts `stop` and ends a back-off. Answered when they run, wait or failed.
+    /// Put jobs to work: kept jobs run, `every` jobs start now (whatever the window says), cron and
+    /// `after` jobs wait for their time, others run once. Lifts `stop`, ends a back-off. Answered
+    /// when they run, wait or failed.
     Start {
         /// At least one.
         jobs: Vec<String>,

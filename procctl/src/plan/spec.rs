@@ -1,11 +1,13 @@
 //! A job as the plan knows it: when it runs, how it is watched, what the loop needs to start it.
-//! Made from a job file elsewhere; plain data that can be written out and read back for the
-//! re-exec.
+//! Plain data, made from a job file, that can be
+//! written out and read back for the re-exec.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use jobfile::{Beat, Missed, Overlap};
+use jobfile::{Cron, Exec, JobFile, Node, Problems, Windows, Zone};
 use serde::{Deserialize, Serialize};
 
 /// One version of one job.
@@ -49,18 +51,6 @@ pub enum Start {
     Lost,
 }
 
-/// Who beats for an `exec` job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Beat {
-    /// Nobody; only meaningful without a heartbeat.
-    None,
-    /// The recorder, for each line of output.
-    Output,
-    /// The program.
-    Itself,
-}
-
 /// Identity and limits of a job's processes. `None` = inherited.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Surroundings {
@@ -91,13 +81,15 @@ pub struct Policy {
     /// Starts again this long after a run's end. `None` for resident jobs, where the runner does it.
     pub every: Option<Duration>,
     /// Cron times.
-    pub cron: Option<Box<CronText>>,
+    pub cron: Option<Box<Cron>>,
     /// Runs when this job has ended with success.
     pub after: Option<Arc<str>>,
     /// A random delay up to this before each scheduled start.
     pub splay: Duration,
-    /// Starts happen only inside.
-    pub window: Option<Box<CronText>>,
+    /// Scheduled starts happen only inside; `None` = always.
+    pub window: Option<Box<Windows>>,
+    /// The zone of `cron` and `window`.
+    pub zone: Zone,
     /// What becomes of cron times while procctl was down.
     pub missed: Missed,
     /// What becomes of a start that falls due while a run goes on.
@@ -120,41 +112,6 @@ pub struct Policy {
     pub enabled: bool,
 }
 
-/// A rule of the calendar and its zone, as the file has them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CronText {
-    /// The attribute's text.
-    pub text: String,
-    /// IANA zone name; `None` = local.
-    pub zone: Option<String>,
-}
-
-/// `missed=`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Missed {
-    /// They are left out.
-    #[default]
-    Skip,
-    /// One run makes up for all of them.
-    Once,
-}
-
-/// `overlap=`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Overlap {
-    /// The start is left out.
-    #[default]
-    Skip,
-    /// One start waits for the run's end; more are left out.
-    Queue,
-    /// The run is stopped, then the start happens.
-    Replace,
-    /// As `replace` if the run is past its heartbeat's deadline, else as `skip`.
-    ReplaceHung,
-}
-
 impl Default for Policy {
     fn default() -> Self {
         Policy {
@@ -164,6 +121,7 @@ impl Default for Policy {
             after: None,
             splay: Duration::ZERO,
             window: None,
+            zone: Zone::Local,
             missed: Missed::Skip,
             overlap: Overlap::Skip,
             pool: None,
@@ -176,4 +134,127 @@ impl Default for Policy {
             enabled: true,
         }
     }
+}
+
+impl JobSpec {
+    /// What the plan takes from a job file. Only an `exec` can still be wrong here: its command is
+    /// read now, since procctl runs it itself.
+    pub fn from_file(file: &JobFile) -> Result<JobSpec, Problems> {
+        let root = &file.root;
+        let start = if file.kind == "exec" {
+            let exec: Exec = file.params()?;
+            Start::Exec {
+                words: exec.command.0,
+                beat: exec.beat,
+            }
+        } else {
+            Start::Jobs {
+                resident: root.resident && root.every.is_some(),
+            }
+        };
+        let resident = start == Start::Jobs { resident: true };
+        let surroundings = Surroundings {
+            user: root.user.clone(),
+            group: root.group.clone(),
+            umask: root.umask.map(|mask| mask.0),
+            dir: root.dir.clone().map(PathBuf::from),
+            nice: root.nice.map(i32::from),
+            memory: root.memory.map(|size| size.0),
+            nofile: root.nofile,
+            env: root.env.clone(),
+        };
+        let version = version(file, &surroundings, resident);
+        let bare = surroundings == Surroundings::default();
+        Ok(JobSpec {
+            name: file.name.as_str().into(),
+            kind: file.kind.as_str().into(),
+            file: Arc::new(file.path.clone()),
+            start,
+            surroundings: (!bare).then(|| Box::new(surroundings)),
+            policy: Policy::from_file(file, resident),
+            version,
+        })
+    }
+
+    /// What a run is known by when nobody has its file any more.
+    pub(super) fn lost(name: &str) -> JobSpec {
+        JobSpec {
+            name: name.into(),
+            kind: "".into(),
+            file: Arc::new(PathBuf::new()),
+            start: Start::Lost,
+            surroundings: None,
+            policy: Policy::default(),
+            version: 0,
+        }
+    }
+
+    /// Whether a start reads the file again, so that it needs a valid one.
+    pub(super) fn needs_file(&self) -> bool {
+        !matches!(self.start, Start::Exec { .. })
+    }
+
+    /// Whether the runner does the passes itself.
+    pub(super) fn is_resident(&self) -> bool {
+        matches!(self.start, Start::Jobs { resident: true })
+    }
+}
+
+impl Policy {
+    fn from_file(file: &JobFile, resident: bool) -> Policy {
+        let root = &file.root;
+        let always = root.windows == Windows::default();
+        Policy {
+            kept: resident || file.is_service(),
+            every: root.every.filter(|_| !resident).map(|every| every.0),
+            cron: root.cron.clone().map(Box::new),
+            after: root.after.as_deref().map(Arc::from),
+            splay: root.splay.0,
+            window: (!always).then(|| Box::new(root.windows.clone())),
+            zone: root.tz,
+            missed: root.missed,
+            overlap: root.overlap,
+            pool: root.pool.as_deref().map(Arc::from),
+            heartbeat: file.heartbeat(),
+            hang_grace: root.hang_grace.0,
+            max_run: root.max_run.map(|longest| longest.0),
+            backoff_min: root.backoff.min,
+            backoff_max: root.backoff.max,
+            stop_grace: root.stop_grace.0,
+            enabled: root.enabled,
+        }
+    }
+}
+
+/// Hash of what a run takes with it. It is compared across programs of different builds (re-exec),
+/// therefore FNV-1a 64 with the constants of its authors (<http://www.isthe.com/chongo/tech/comp/fnv/>)
+/// instead of the standard library's, which may change.
+fn version(file: &JobFile, surroundings: &Surroundings, resident: bool) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut feed = |text: &str| {
+        // the closing byte cannot be part of UTF-8: "ab" + "c" differs from "a" + "bc"
+        for byte in text.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    feed_node(&file.node, &mut feed);
+    feed(&format!("{surroundings:?}"));
+    if resident {
+        feed(&format!("{:?}", file.root.every));
+    }
+    hash
+}
+
+fn feed_node(node: &Node, feed: &mut impl FnMut(&str)) {
+    feed(&node.name);
+    for attribute in &node.attributes {
+        feed(&attribute.name);
+        feed(&attribute.value);
+    }
+    feed(node.text.trim());
+    feed("(");
+    for child in &node.children {
+        feed_node(child, feed);
+    }
+    feed(")");
 }

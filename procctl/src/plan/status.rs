@@ -53,7 +53,7 @@ pub struct Row {
     pub next: Option<DateTime<Utc>>,
     /// Starts since the supervisor began.
     pub starts: u32,
-    /// Failures in a row.
+    /// Failures in a row, 0 as long as it is well.
     pub failures: u32,
     /// Starts left out (overlap, window, missed) since the supervisor began.
     pub skipped: u32,
