@@ -161,7 +161,7 @@ impl JobSpec {
             nice: root.nice.map(i32::from),
             memory: root.memory.map(|size| size.0),
             nofile: root.nofile,
-            env: root.env.clone(),
+            env: root.env.0.clone(),
         };
         let version = version(file, &surroundings, resident);
         let bare = surroundings == Surroundings::default();
