@@ -1,7 +1,9 @@
 //! procctl: decides what runs when; starts, stops, restarts and adopts jobs.
 
 pub mod cgroup;
+pub mod check;
 pub mod classic;
+pub mod cli;
 pub mod control;
 pub mod errand;
 pub mod error;

@@ -1,95 +1,42 @@
-//! Where procctl's own lines go: `<log>/procctl.log`, rotated, and standard error in the
-//! foreground; the recorder's to `<log>/recorder.log`, since a log file has one writer.
-//! `<home>/log4rs.yaml` sets levels, and for the supervisor also appenders, where it names some.
+//! procctl's own lines, by log4rs: levels from `<home>/log4rs.yaml`, the form of a line, where it goes.
+//! No process of procctl writes a log file from its loop, since a disk may be slow: lines go to whatever
+//! the caller gives that takes them without waiting, and to standard error in the foreground.
 
-use std::fs;
 use std::path::Path;
 
-use log::LevelFilter;
+use log::{LevelFilter, Record};
 use log4rs::append::Append;
 use log4rs::append::console::{ConsoleAppender, Target};
-use log4rs::append::rolling_file::RollingFileAppender;
-use log4rs::append::rolling_file::policy::compound::CompoundPolicy;
-use log4rs::append::rolling_file::policy::compound::roll::fixed_window::FixedWindowRoller;
-use log4rs::append::rolling_file::policy::compound::trigger::size::SizeTrigger;
 use log4rs::config::{Appender, Config, Deserializers, Logger, Root};
 use log4rs::encode::pattern::PatternEncoder;
+use log4rs::encode::{Encode, writer::simple::SimpleWriter};
 
 /// A line: when, how grave, what.
 const LINE: &str = "{d(%Y-%m-%d %H:%M:%S%.3f)} {l} {m}{n}";
 
-/// A file that grows beyond this many bytes is set aside.
-const LARGEST: u64 = 10 * 1024 * 1024;
-
-/// So many files set aside are kept.
-const KEPT: u32 = 5;
-
-/// Which of procctl's own processes logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Own {
-    /// The supervisor, with its lines also on standard error: `procctl run`.
-    Foreground,
-    /// The supervisor, away from any terminal.
-    Detached,
-    /// The recorder.
-    Recorder,
+/// Takes whole lines without ever waiting; what it cannot take is lost.
+pub trait Taker: Send + Sync + 'static {
+    /// Takes one line with its end.
+    fn take(&self, line: Vec<u8>);
 }
 
-/// Sets up logging for the rest of this process. A second call does nothing.
+/// Sets up logging for the rest of this process: to `taker`, and where `aloud` to standard error, too.
+/// A second call does nothing.
 ///
-/// A log that cannot be written, or a `log4rs.yaml` that cannot be read, must not keep the supervisor from
-/// its work: lines then go to standard error, the first of them saying why.
-pub fn start(own: Own, home: &Path, log: &Path) {
+/// A `log4rs.yaml` that cannot be read keeps nobody from work: the first line says why.
+pub fn start(home: &Path, taker: Option<Box<dyn Taker>>, aloud: bool) {
     let mut troubles = Vec::new();
-    let yaml = home.join("log4rs.yaml");
-    let given = yaml
-        .exists()
-        .then(|| log4rs::config::load_config_file(&yaml, Deserializers::default()));
-    let given = match given {
-        Some(Err(error)) => {
-            troubles.push(format!("{} is not used: {error}", yaml.display()));
-            None
-        }
-        Some(Ok(config)) => Some(config),
-        None => None,
-    };
-    let config = match given {
-        Some(config) if own != Own::Recorder && !config.root().appenders().is_empty() => {
-            Some(config)
-        }
-        given => default_config(own, log, given.as_ref(), &mut troubles),
-    };
-    if let Some(config) = config
-        && let Err(error) = log4rs::init_config(config)
-    {
-        troubles.push(format!("logging is set up already: {error}"));
+    let given = levels(&home.join("log4rs.yaml"), &mut troubles);
+    let encoder = || Box::new(PatternEncoder::new(LINE));
+    let mut appenders = Vec::new();
+    if let Some(taker) = taker {
+        let encoder = encoder();
+        appenders.push(Appender::builder().build("lines", Box::new(Lines { taker, encoder })));
     }
-    for trouble in troubles {
-        log::error!("{trouble}");
-    }
-}
-
-fn default_config(
-    own: Own,
-    log: &Path,
-    given: Option<&Config>,
-    troubles: &mut Vec<String>,
-) -> Option<Config> {
-    let mut appenders: Vec<Appender> = Vec::new();
-    let name = if own == Own::Recorder {
-        "recorder.log"
-    } else {
-        "procctl.log"
-    };
-    match file(&log.join(name)) {
-        Ok(file) => appenders.push(Appender::builder().build("file", file)),
-        Err(error) => troubles.push(format!("write {}: {error}", log.join(name).display())),
-    }
-    if own == Own::Foreground || appenders.is_empty() {
-        let encoder = Box::new(PatternEncoder::new(LINE));
+    if aloud || appenders.is_empty() {
         let console = ConsoleAppender::builder()
             .target(Target::Stderr)
-            .encoder(encoder);
+            .encoder(encoder());
         appenders.push(Appender::builder().build("stderr", Box::new(console.build())));
     }
     let names: Vec<String> = appenders
@@ -104,23 +51,48 @@ fn default_config(
         config = config
             .loggers(levels.map(|logger| Logger::builder().build(logger.name(), logger.level())));
     }
-    config
-        .build(Root::builder().appenders(names).build(level))
-        .map_err(|error| troubles.push(error.to_string()))
+    match config.build(Root::builder().appenders(names).build(level)) {
+        Ok(config) => {
+            // a second supervisor in one process (tests) goes on with the first one's log
+            let again = log4rs::init_config(config).is_err();
+            log::debug!("log set up{}", if again { " before" } else { "" });
+        }
+        Err(errors) => troubles.push(errors.to_string()),
+    }
+    for trouble in troubles {
+        log::error!("{trouble}");
+    }
+}
+
+/// Levels are all that is taken from the file: where lines go is not its matter, since a log has one writer.
+fn levels(path: &Path, troubles: &mut Vec<String>) -> Option<Config> {
+    if !path.exists() {
+        return None;
+    }
+    log4rs::config::load_config_file(path, Deserializers::default())
+        .map_err(|error| troubles.push(format!("{} is not used: {error}", path.display())))
         .ok()
 }
 
-fn file(path: &Path) -> Result<Box<dyn Append>, std::io::Error> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+/// Writes each record down and hands it on.
+struct Lines {
+    taker: Box<dyn Taker>,
+    encoder: Box<PatternEncoder>,
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lines")
     }
-    let roller = FixedWindowRoller::builder()
-        .base(1)
-        .build(&format!("{}.{{}}", path.display()), KEPT)
-        .map_err(std::io::Error::other)?;
-    let policy = CompoundPolicy::new(Box::new(SizeTrigger::new(LARGEST)), Box::new(roller));
-    let appender = RollingFileAppender::builder()
-        .encoder(Box::new(PatternEncoder::new(LINE)))
-        .build(path, Box::new(policy))?;
-    Ok(Box::new(appender))
+}
+
+impl Append for Lines {
+    fn append(&self, record: &Record<'_>) -> anyhow::Result<()> {
+        let mut line = SimpleWriter(Vec::with_capacity(160));
+        self.encoder.encode(&mut line, record)?;
+        self.taker.take(line.0);
+        Ok(())
+    }
+
+    fn flush(&self) {}
 }

@@ -143,7 +143,8 @@ impl Tail {
             if self.catch_up(out)? {
                 // the watch of the old file goes with the file
                 if let Some(old) = grown.take() {
-                    drop(watch.rm_watch(old));
+                    let removed = watch.rm_watch(old);
+                    log::trace!("unwatch: {removed:?}");
                 }
             }
             out.flush()?;

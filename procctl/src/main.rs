@@ -1,2 +1,5 @@
 //! The program: everything it does lives in the library beside it.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    procctl::cli::main()
+}

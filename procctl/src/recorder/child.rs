@@ -289,12 +289,11 @@ impl<'a> Recorder<'a> {
         }
         let slot = run.slot.and_then(|slot| self.slots.find(run.table, slot));
         if let Some(known) = self.held.get_mut(&id) {
-            // after a table was replaced its runs are announced again, with their new slots
-            known.slot = slot;
-            known.run.slot = run.slot;
-            known.run.pid = run.pid;
-            known.run.start_time = run.start_time;
-            return Ok(());
+            let moved = known.renew(run, descriptors, slot);
+            return match self.held.get(&id).and_then(|held| held.process.as_ref()) {
+                Some(process) if moved => self.watch(process.as_fd(), Source::Process(id)),
+                _ => Ok(()),
+            };
         }
         let mut held = Held::new(run, descriptors)?;
         held.slot = slot;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use checkproc::Slot;
+use chrono::{DateTime, Utc};
 
 use super::lines::Lines;
 use super::message::{Attached, Beats, Notice, Run};
@@ -29,6 +30,8 @@ pub(super) struct Held {
     pub(super) process: Option<OwnedFd>,
     /// Its main process has ended.
     pub(super) ended: bool,
+    /// When that was seen.
+    pub(super) ended_at: Option<DateTime<Utc>>,
     /// How it ended, where the kernel told.
     pub(super) status: Option<i32>,
     /// The supervisor knows how it ended.
@@ -63,6 +66,7 @@ impl Held {
             notify: None,
             process: None,
             ended: false,
+            ended_at: None,
             status: None,
             settled: false,
             dropped: 0,
@@ -83,6 +87,33 @@ impl Held {
             }
         }
         Ok(held)
+    }
+
+    /// The run is announced again: its slot is in another table now, or it has another main process.
+    /// True if the process in `descriptors` is a new one, to be watched.
+    pub(super) fn renew(
+        &mut self,
+        run: Run,
+        descriptors: Vec<OwnedFd>,
+        slot: Option<Slot>,
+    ) -> bool {
+        let moved = (run.pid, run.start_time) != (self.run.pid, self.run.start_time);
+        let mut attached = run.attached.iter().zip(descriptors);
+        let process = attached.find(|(kind, _)| **kind == Attached::Process);
+        let mut taken = false;
+        if moved && let Some((_, process)) = process {
+            self.process = Some(process);
+            self.ended = false;
+            self.ended_at = None;
+            self.status = None;
+            taken = true;
+        }
+        self.slot = slot;
+        self.run = Run {
+            attached: std::mem::take(&mut self.run.attached),
+            ..run
+        };
+        taken
     }
 
     /// Whether it still runs, or something of it still holds the pipe.
@@ -142,9 +173,10 @@ impl Held {
     /// Takes what waits on the notify socket; beats go to the slot, the rest is returned.
     pub(super) fn read_notices(&mut self, buffer: &mut [u8]) -> Vec<Notice> {
         let mut notices = Vec::new();
+        let room = notify::LONGEST.min(buffer.len());
         for _ in 0..MOST_AT_ONCE {
             let Some(socket) = &self.notify else { break };
-            let words = match notify::receive(socket.as_fd(), buffer) {
+            let words = match notify::receive(socket.as_fd(), &mut buffer[..room]) {
                 Ok((Some(uid), bytes)) if uid == 0 || uid == self.run.table => notify::words(bytes),
                 Ok((uid, _)) => {
                     let user = uid.map_or("nobody known".to_owned(), |uid| format!("user {uid}"));
@@ -202,6 +234,7 @@ impl Held {
     /// then does the kernel tell how it ended.
     pub(super) fn note_end(&mut self) {
         self.ended = true;
+        self.ended_at.get_or_insert_with(Utc::now);
         if self.status.is_none() {
             self.status = self.process.as_ref().and_then(spawn::exit_status);
         }

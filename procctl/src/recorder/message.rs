@@ -13,6 +13,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use chrono::{DateTime, Utc};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
@@ -155,6 +156,9 @@ pub enum FromRecorder {
         status: Option<i32>,
         /// Whether its main process has ended (also when the status could not be had).
         ended: bool,
+        /// When that was seen, by the wall clock.
+        #[serde(default)]
+        ended_at: Option<DateTime<Utc>>,
     },
     /// Closes the answer to a recall.
     KeptAll,

@@ -75,6 +75,7 @@ fn send_kept(socket: &OwnedFd, held: &Held) -> io::Result<()> {
         run,
         status: held.status,
         ended: held.ended,
+        ended_at: held.ended_at,
     };
     message::send(socket.as_fd(), &kept, &descriptors)
 }
