@@ -285,6 +285,7 @@ fn a_daemon_speaks_as_to_systemd() {
     let name = format!("procctl-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let bound = UnixDatagram::bind_addr(&address).unwrap();
+    nix::sys::socket::setsockopt(&bound, nix::sys::socket::sockopt::PassCred, &true).unwrap();
     let mut played = Played::new();
     let _output = played.announce(
         |kept| {
@@ -489,6 +490,8 @@ fn trouble_is_told_and_passes() {
         return;
     }
     let mut played = Played::new();
+    played.send(&ToRecorder::Recall);
+    played.hear(|said| (*said == FromRecorder::KeptAll).then_some(()));
     let log = played.home.path().join("log");
     fs::remove_dir_all(&log).unwrap();
     let mut output = played.announce(|_| {}, None);
