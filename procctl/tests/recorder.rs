@@ -1,5 +1,6 @@
 //! The recorder as a supervisor meets it: a real process behind its socket, real pipes, slots,
 //! notify sockets and pidfds.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use procctl::history::History;
 use procctl::launch::Launch;
 use procctl::recorder::link::{Kept, Link};
 use procctl::recorder::message::{Attached, Beats, FromRecorder, Notice, Run, ToRecorder};
+use procctl::recorder::notify;
 use procctl::spawn;
 
 /// Longest wait for anything.
@@ -282,16 +284,14 @@ fn a_daemon_speaks_as_to_systemd() {
     let table = Table::open_own().unwrap();
     let slot = claim(&table);
     let before = slot.row().unwrap().beats;
-    let name = format!("procctl-test-{}", std::process::id());
-    let address = SocketAddr::from_abstract_name(&name).unwrap();
-    let bound = UnixDatagram::bind_addr(&address).unwrap();
-    nix::sys::socket::setsockopt(&bound, nix::sys::socket::sockopt::PassCred, &true).unwrap();
+    let (bound, name) = notify::socket(1).unwrap();
+    let address = SocketAddr::from_abstract_name(name.strip_prefix('@').unwrap()).unwrap();
     let mut played = Played::new();
     let _output = played.announce(
         |kept| {
             kept.run.beats = Beats::Notify;
             kept.run.slot = Some(slot.handle());
-            kept.notify = Some(bound.into());
+            kept.notify = Some(bound);
         },
         None,
     );
@@ -361,7 +361,7 @@ fn the_next_supervisor_learns_how_runs_ended() {
         played.link.flush().unwrap();
         played.said.clear();
         played.hear(|said| (*said == FromRecorder::KeptAll).then_some(()));
-        let kept = played.said.iter().find_map(|(said, _)| match said {
+        played.said.iter().find_map(|(said, _)| match said {
             FromRecorder::Kept {
                 run,
                 status,
@@ -369,8 +369,7 @@ fn the_next_supervisor_learns_how_runs_ended() {
                 ended_at,
             } if run.run == 1 => Some((*status, *ended_at)),
             _ => None,
-        });
-        kept
+        })
     });
     assert!(end.is_some());
     // kernels before 6.15 cannot tell
@@ -498,7 +497,8 @@ fn trouble_is_told_and_passes() {
     output.write_all(b"lost\n").unwrap();
     played.hear(|said| match said {
         FromRecorder::Trouble { text: Some(text) } => {
-            Some(assert!(text.contains("log of"), "{text}"))
+            assert!(text.contains("log of"), "{text}");
+            Some(())
         }
         _ => None,
     });

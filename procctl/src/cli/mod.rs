@@ -177,7 +177,7 @@ pub fn main() -> ExitCode {
 }
 
 fn obey(words: Vec<OsString>) -> Result<ExitCode, Failure> {
-    if let Some(pause) = words.get(1).and_then(|word| seconds(word)) {
+    if let Some(pause) = words.get(1).and_then(seconds) {
         return match words.get(2..) {
             Some(command) if !command.is_empty() => {
                 classic::run(pause, command)?;

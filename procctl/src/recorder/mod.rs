@@ -7,7 +7,7 @@ mod lines;
 pub mod link;
 pub mod logfile;
 pub mod message;
-mod notify;
+pub mod notify;
 mod peer;
 mod queue;
 mod slots;

@@ -2,11 +2,12 @@
 //! describes, `NAME=value` lines. Receives and reads them; what follows from them is decided elsewhere.
 
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials,
+    recvmsg, setsockopt, sockopt,
 };
 
 use super::message::Notice;
@@ -27,6 +28,22 @@ pub(super) enum Word {
     Beat,
     /// Anything that goes on to the supervisor.
     Notice(Notice),
+}
+
+/// Makes the notify socket of a run: an abstract one, which no folder's rights or rest of an earlier run
+/// can spoil. Gives it and its address as it stands in `NOTIFY_SOCKET` (`@…`).
+///
+/// Senders' identities are asked for from the beginning: a datagram sent before would lack its own.
+pub fn socket(run: u64) -> io::Result<(OwnedFd, String)> {
+    let name = format!("procctl/{}/{run}", std::process::id());
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    prepare(socket.as_fd())?;
+    nix::sys::socket::bind(
+        socket.as_raw_fd(),
+        &UnixAddr::new_abstract(name.as_bytes())?,
+    )?;
+    Ok((socket, format!("@{name}")))
 }
 
 /// Makes the kernel add the sender's identity to each datagram.
@@ -99,7 +116,6 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::os::fd::AsFd;
     use std::os::unix::net::UnixDatagram;
 
     #[test]
