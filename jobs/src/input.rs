@@ -22,7 +22,6 @@ use crate::context::Context;
 use crate::disk::{Disk, Meta};
 use crate::error::Error;
 use crate::publish;
-use crate::writers::Writers;
 
 /// How far a file's time may lie ahead of the clock and still count as now: clocks of file servers differ by that.
 const AHEAD: Duration = Duration::from_secs(1);
@@ -100,7 +99,7 @@ impl Inbox {
         }
         // Whoever says `0s` says that files come whole; then the look at all processes is saved.
         if !ready.is_empty() && !self.stable.is_zero() {
-            let writers = Writers::snapshot();
+            let writers = disk.writers();
             ready.retain(|input| !writers.has(input.meta.inode));
         }
         ready.sort_by(|one, other| one.name.cmp(&other.name));

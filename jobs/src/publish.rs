@@ -149,6 +149,12 @@ impl Draft {
         self.length
     }
 
+    /// Where it is, under its temporary name.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.leftover.path
+    }
+
     /// Syncs the bytes; the file is complete, but not yet to be seen.
     ///
     /// # Errors
@@ -240,6 +246,19 @@ impl Sealed {
             .rename(&self.leftover.path, &self.target)?;
         self.leftover.there = false;
         Ok(())
+    }
+
+    /// Publishes the file unless its name is taken: `false` then, and the draft is removed.
+    ///
+    /// # Errors
+    /// As [`Draft::publish`].
+    pub fn publish_new(mut self) -> Result<bool, Error> {
+        let target = self.target.clone();
+        let published = self.rename_new(&target)?;
+        if published {
+            self.leftover.disk.sync_dir(folder(&target))?;
+        }
+        Ok(published)
     }
 
     /// Publishes unless the name is taken; `false` then, and the draft is kept for another name.

@@ -33,7 +33,7 @@ mod xml;
 use std::io::Read;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use fault::{BadFile, BadRow, Place};
 pub use fixed::Span;
@@ -46,7 +46,7 @@ pub use text::encoding_of;
 pub use writer::{Column, Form, Writer};
 
 /// How rows are laid out in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// `<data><row><col>text</col>…</row>…</data>`

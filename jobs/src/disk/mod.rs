@@ -16,7 +16,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::error::Error;
+use crate::{error::Error, writers::Writers};
 
 /// Files and folders. Every error names the action and the path.
 pub trait Disk: Send + Sync {
@@ -67,6 +67,15 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// When the folder cannot be read.
     fn list(&self, dir: &Path) -> Result<Vec<Entry>, Error>;
+
+    /// Gives a file the times, permissions and, where that is allowed, the owner of another one.
+    ///
+    /// # Errors
+    /// When times or permissions cannot be set.
+    fn dress(&self, path: &Path, like: &Path) -> Result<(), Error>;
+
+    /// Files that are open for writing at this moment, as far as that can be seen.
+    fn writers(&self) -> Writers;
 
     /// What is known of a path; `None` when there is nothing.
     ///

@@ -14,7 +14,7 @@ use rustix::{
 };
 
 use super::{Disk, Entry, Meta, Written, folder};
-use crate::error::Error;
+use crate::{error::Error, writers::Writers};
 
 /// The disk of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,6 +102,26 @@ impl Disk for RealDisk {
         }
         entries.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(entries)
+    }
+
+    fn dress(&self, path: &Path, like: &Path) -> Result<(), Error> {
+        let meta = fs::metadata(like).map_err(Error::io("look at", like))?;
+        let file = File::options()
+            .write(true)
+            .open(path)
+            .map_err(Error::io("open", path))?;
+        let times = fs::FileTimes::new()
+            .set_modified(meta.modified().map_err(Error::io("look at", like))?)
+            .set_accessed(meta.accessed().map_err(Error::io("look at", like))?);
+        // the owner first: changing it may take permissions away; that others' files stay ours is no error
+        let _ours = std::os::unix::fs::fchown(&file, Some(meta.uid()), Some(meta.gid()));
+        file.set_permissions(meta.permissions())
+            .and_then(|()| file.set_times(times))
+            .map_err(Error::io("set the times of", path))
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::snapshot()
     }
 
     fn look(&self, path: &Path) -> Result<Option<Meta>, Error> {

@@ -5,6 +5,7 @@ mod convert;
 mod exec;
 mod extract;
 mod ingest;
+mod sweep;
 
 use crate::job::Kind;
 
@@ -14,6 +15,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<exec::Exec>(),
     Kind::of::<extract::Extract>(),
     Kind::of::<ingest::Ingest>(),
+    Kind::of::<sweep::Sweep>(),
 ];
 
 /// The built-in kind of that name.

@@ -18,7 +18,7 @@ use self::{
     power::Dice,
 };
 use super::{Disk, Entry, Meta, Written, folder};
-use crate::error::Error;
+use crate::{error::Error, writers::Writers};
 
 pub use self::power::Power;
 
@@ -256,6 +256,16 @@ impl Disk for FakeDisk {
         let mut entries: Vec<Entry> = folders.chain(files).filter_map(entry).collect();
         entries.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(entries)
+    }
+
+    fn dress(&self, path: &Path, _like: &Path) -> Result<(), Error> {
+        self.power
+            .check()
+            .map_err(Error::io("set the times of", path))
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::default()
     }
 
     fn look(&self, path: &Path) -> Result<Option<Meta>, Error> {

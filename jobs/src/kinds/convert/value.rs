@@ -4,13 +4,13 @@ use std::io::Write;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Digits that an exponent may add to a decimal.
 const MAX_SHIFT: i64 = 400;
 
 /// What a column holds. Blank text is NULL in every type but `text`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Type {
     /// Any text, as it stands.
