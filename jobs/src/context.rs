@@ -1,15 +1,18 @@
 //! All of the world that a job may touch: its heartbeat, its wish to stop, the clock, files, databases, its state.
 //! A kind that needs more asks for a new method here, where reviewers see it. Tests give [`Context::fake`].
 
+mod fake;
+mod waiting;
+
 use std::{
     cell::Cell,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use checkproc::Pulse;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use jobfile::Home;
 
 use crate::{
@@ -21,11 +24,10 @@ use crate::{
     publish::Author,
     state::State,
     stop::Stop,
+    world::{World, state_file},
 };
 pub use crate::{link::Link, progress::Total};
 
-/// The longest sleep between two beats of a wait.
-const NAP: Duration = Duration::from_secs(5);
 /// How long a connection may take to come about, all its hosts together, before the job counts as hung.
 const CONNECT: Duration = Duration::from_secs(120);
 
@@ -42,44 +44,6 @@ pub struct Context {
     bytes: Cell<u64>,
     /// Tests: the checkpoint at which a stop is asked for.
     fuse: Cell<Option<u64>>,
-}
-
-/// What the runner knows of the world before there is a context.
-pub struct World {
-    /// The home folder.
-    pub home: Home,
-    /// The job's name.
-    pub job: String,
-    /// The wish to stop.
-    pub stop: Stop,
-    /// The heartbeat; `None` = nobody watches.
-    pub pulse: Option<Pulse>,
-    /// How long may pass between two beats; `None` = nobody minds.
-    pub heartbeat: Option<Duration>,
-    /// How long a stop may take before the job is killed.
-    pub stop_grace: Duration,
-    /// Whether this is only a look: nothing may be changed.
-    pub looking: bool,
-}
-
-impl World {
-    /// For `check` and `--dry-run`: nobody watches, nothing is changed.
-    ///
-    /// # Errors
-    /// When signals cannot be taken.
-    pub fn to_look_at(home: &Home, job: &str) -> Result<World, Error> {
-        let stop =
-            Stop::new().map_err(|error| Error::Internal(format!("open a socket: {error}")))?;
-        Ok(World {
-            home: home.clone(),
-            job: job.to_owned(),
-            stop,
-            pulse: None,
-            heartbeat: None,
-            stop_grace: Duration::from_secs(10),
-            looking: true,
-        })
-    }
 }
 
 /// Where the time comes from.
@@ -114,45 +78,6 @@ impl Context {
             bytes: Cell::default(),
             fuse: Cell::default(),
             world,
-        }
-    }
-
-    /// A context for tests: its home is `dir` (which must be there), its disk and state are real, waiting takes no time,
-    /// nobody watches it.
-    ///
-    /// # Panics
-    /// When `dir` is no folder.
-    #[must_use]
-    pub fn fake(dir: &Path) -> Context {
-        let home = Home::open(dir).expect("a test's home is there");
-        let mut world = World::to_look_at(&home, "test").expect("a test may open sockets");
-        world.looking = false;
-        Context {
-            meter: None,
-            clock: Clock::Fake(Cell::default()),
-            ..Context::new(world)
-        }
-    }
-
-    /// As [`Context::fake`], with its files and its state on a fake disk. A second context on the same disk goes on from there.
-    #[must_use]
-    pub fn fake_on(disk: &FakeDisk, dir: &Path) -> Context {
-        Context {
-            state: Some(State::fake(disk, "test")),
-            disk: Arc::new(disk.clone()),
-            ..Context::fake(dir)
-        }
-    }
-
-    /// Tests: asks for a stop at the n-th [`checkpoint`](Context::checkpoint) from here (1 = the next).
-    pub fn stop_at_checkpoint(&self, n: u64) {
-        self.fuse.set(Some(n));
-    }
-
-    /// Tests: sets the fake clock; it runs on from there.
-    pub fn set_now(&self, now: DateTime<Utc>) {
-        if let Clock::Fake(ahead) = &self.clock {
-            ahead.set(now - Utc::now());
         }
     }
 
@@ -293,75 +218,6 @@ impl Context {
         }
     }
 
-    /// Waits, beating.
-    ///
-    /// # Errors
-    /// [`Error::Stopped`] as soon as a stop is asked for.
-    pub fn wait(&self, long: Duration) -> Result<(), Error> {
-        let start = Instant::now();
-        loop {
-            self.checkpoint()?;
-            let left = long.saturating_sub(start.elapsed());
-            if left.is_zero() || self.skip(left) {
-                return Ok(());
-            }
-            self.world.stop.sleep(left.min(self.nap()), &[]);
-            if self.world.stop.is_triggered() {
-                // Not ours to take; the sleep would return at once.
-                std::thread::park_timeout(left.min(Duration::from_millis(100)));
-            }
-        }
-    }
-
-    /// Waits for the next pass, beating; `true` when one was triggered meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Stopped`] as soon as a stop is asked for.
-    pub fn wait_or_trigger(&self, long: Duration) -> Result<bool, Error> {
-        let start = Instant::now();
-        loop {
-            self.checkpoint()?;
-            let left = long.saturating_sub(start.elapsed());
-            let triggered = self.world.stop.is_triggered();
-            if triggered || left.is_zero() || self.skip(left) {
-                return Ok(triggered);
-            }
-            self.world.stop.sleep(left.min(self.nap()), &[]);
-        }
-    }
-
-    /// Lets a fake clock skip a wait.
-    fn skip(&self, long: Duration) -> bool {
-        let Clock::Fake(ahead) = &self.clock else {
-            return false;
-        };
-        let long = TimeDelta::from_std(long).unwrap_or(TimeDelta::MAX);
-        ahead.set(ahead.get().checked_add(&long).unwrap_or(TimeDelta::MAX));
-        true
-    }
-
-    /// As long as one may sleep without being taken for hung.
-    fn nap(&self) -> Duration {
-        self.world
-            .heartbeat
-            .map_or(NAP, |heartbeat| (heartbeat / 4).min(NAP))
-    }
-
-    /// The wall clock.
-    #[must_use]
-    pub fn now(&self) -> DateTime<Utc> {
-        match &self.clock {
-            Clock::System => Utc::now(),
-            Clock::Fake(ahead) => Utc::now() + ahead.get(),
-        }
-    }
-
-    /// Whether this is only a look at the world (`check`, `--dry-run`): nothing may be changed.
-    #[must_use]
-    pub fn looking(&self) -> bool {
-        self.world.looking
-    }
-
     /// The disk: every file that a job makes, moves or removes goes by this.
     #[must_use]
     pub fn disk(&self) -> Arc<dyn Disk> {
@@ -412,12 +268,6 @@ impl Context {
             .link(connection, &self.world.stop)
             .map_err(|error| Error::Internal(format!("start a thread: {error}")))
     }
-}
-
-/// The file of a job's state.
-#[must_use]
-pub fn state_file(home: &Home, job: &str) -> PathBuf {
-    home.state.join(format!("{job}.db"))
 }
 
 /// A step in progress; done when dropped.

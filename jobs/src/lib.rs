@@ -23,4 +23,5 @@ pub mod runner;
 pub mod schema;
 pub mod state;
 pub mod stop;
+pub mod world;
 pub mod writers;

@@ -14,7 +14,7 @@ use checkproc::{Outcome, Pulse};
 use jobfile::{Home, JobFile};
 
 use crate::{
-    context::{Context, World},
+    context::Context,
     error::Error,
     external, home, identity,
     job::{Report, Run, Tally},
@@ -23,6 +23,7 @@ use crate::{
     logging::{self, Sink},
     passes,
     stop::Stop,
+    world::World,
 };
 
 /// A job file that is larger is none; jobfile has the same limit for files.

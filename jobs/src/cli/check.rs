@@ -11,11 +11,12 @@ use std::{
 use jobfile::{Home, JobFile, Problem, Problems};
 
 use crate::{
-    context::{Context, World},
+    context::Context,
     error::Error,
     external, home,
     job::{Report, Run},
     kinds, logging,
+    world::World,
 };
 
 /// Looks at every file.

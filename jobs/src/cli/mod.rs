@@ -119,6 +119,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 /// The program: does what the command line says, prints an error once, gives the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    // One provider of TLS for all who need one; there is none yet, so this cannot fail.
+    let _there = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),

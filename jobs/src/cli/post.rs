@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use ureq::tls::{RootCerts, TlsConfig};
+
 use crate::error::Error;
 
 /// Alarms are short; more than this is not one.
@@ -32,6 +34,11 @@ pub(super) fn post(url: &str) -> Result<(), Error> {
     };
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
+        .tls_config(
+            TlsConfig::builder()
+                .root_certs(RootCerts::PlatformVerifier)
+                .build(),
+        )
         .user_agent(concat!("procctl/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();

@@ -6,12 +6,12 @@ use jobfile::Home;
 use serde_json::Value;
 
 use crate::{
-    context::state_file,
     disk::{Disk as _, RealDisk},
     error::Error,
     home,
     lock::Lock,
     state::{Changes, State},
+    world::state_file,
 };
 
 /// Every name with its value as JSON, a line each.

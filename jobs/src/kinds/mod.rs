@@ -23,3 +23,6 @@ pub static KINDS: &[Kind] = &[
 pub fn find(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
+
+#[cfg(test)]
+mod tests;

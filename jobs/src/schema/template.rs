@@ -46,8 +46,15 @@ fn body(out: &mut String, node: &Node, element: &Element, depth: usize) {
         &absent(element, node),
         depth + 1,
     );
-    for child in &node.children {
-        let field = element.fields.iter().find(|field| field.name == child.name);
+    for (i, child) in node.children.iter().enumerate() {
+        // What is said at the first of a name holds for the others.
+        let first = node.children[..i]
+            .iter()
+            .all(|other| other.name != child.name);
+        let field = element
+            .fields
+            .iter()
+            .find(|field| field.name == child.name && first);
         if let Some(field) = field {
             out.push('\n');
             comment(out, &field.about, "", depth + 1);
@@ -76,7 +83,7 @@ fn child_element(out: &mut String, node: &Node, field: Option<&Field>, depth: us
                 out.push_str("/>\n");
                 return;
             }
-            out.push_str(&escape(text));
+            out.push_str(&escape(text).replace("&quot;", "\""));
             if !node.children.is_empty() {
                 out.push('\n');
                 for child in &node.children {
