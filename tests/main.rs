@@ -4,5 +4,6 @@
 //! programs' libraries to make something happen; the heartbeat table is at most looked at.
 
 mod crash;
+mod exactly_once;
 mod hang;
 mod lab;
