@@ -56,7 +56,7 @@ fn millis(interval: Interval) -> i64 {
     i64::try_from(interval.0.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// One pass over what is new.
+/// One pass over what is new: first a range that an earlier run has begun, then what has come since.
 pub(super) fn increment_pass(
     cx: &mut Context,
     params: &Params,
@@ -64,58 +64,88 @@ pub(super) fn increment_pass(
     shelf: &Shelf,
     db: &mut dyn Connection,
 ) -> Result<Tally, Error> {
-    let mut cursor = remembered(cx, increment)?;
-    let settle = millis(increment.settle);
-    let now = cx.now().timestamp_millis();
+    let mut tally = Tally::default();
     let kind = kind_of(db, params, increment)?;
-    let numbered = kind == Kind::Integer && cursor.last.parse::<i64>().is_ok();
-    db.begin_snapshot()?;
-    let plan = match cx.state()?.get::<Plan>(memory::PLAN)? {
-        Some(plan) => plan,
-        None => {
-            let seen = highest(db, params, increment, &cursor.last, kind)?;
-            let before = cursor.clone();
-            let plan = cursor.plan(seen, numbered, now, settle);
-            match plan {
-                Some(plan) => {
-                    let changes = Changes::new().set(memory::CURSOR, &cursor)?.set(memory::PLAN, &plan)?;
-                    cx.state()?.commit(changes)?;
-                    plan
-                }
-                None => {
-                    if before != cursor {
-                        cx.state()?.set(memory::CURSOR, &cursor)?;
-                    }
-                    db.commit()?;
-                    return Ok(Tally::default());
-                }
-            }
+    let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
+    let rounds = if begun.is_some() { vec![begun, None] } else { vec![None] };
+    for begun in rounds {
+        let now = cx.now().timestamp_millis();
+        let mut round = Round { params, increment, shelf, kind, now, cursor: remembered(cx, increment)? };
+        db.begin_snapshot()?;
+        let plan = match begun {
+            Some(plan) => Some(plan),
+            None => round.plan(cx, db)?,
+        };
+        match plan {
+            Some(plan) => tally += round.run(cx, db, &plan)?,
+            None => db.commit()?,
         }
-    };
-    let statement =
-        query::range(params, increment, &plan.from, &plan.upto, kind, db.dialect()).map_err(invalid)?;
-    let mut tracker = if numbered { Tracker::new(&cursor, now, settle > 0) } else { None };
-    let (parts, upto) = read_range(cx, increment, shelf, db, &statement, &plan, tracker.as_mut())?;
-    db.commit()?;
-    let late = upto == cursor.last;
-    let range =
-        if late { format!("{}-{upto}_late{now}", plan.from) } else { format!("{}-{upto}", cursor.last) };
-    let written = parts.finish(&range, false)?;
-    if let Some(tracker) = tracker {
-        cursor.holes = tracker.end();
     }
-    cursor.advance(&upto);
-    commit_publication(cx, shelf, &written, Changes::new().set(memory::CURSOR, &cursor)?)?;
-    if written.rows > 0 {
-        log::info!(
-            "{} {}: {} rows in {} files",
-            increment.column,
-            range,
-            written.rows,
-            written.publication.0.len()
-        );
+    Ok(tally)
+}
+
+/// One range of an incremental extract, from its plan to its publication.
+struct Round<'a> {
+    params: &'a Params,
+    increment: &'a Increment,
+    shelf: &'a Shelf,
+    kind: Kind,
+    /// Milliseconds since 1970.
+    now: i64,
+    cursor: Cursor,
+}
+
+impl Round<'_> {
+    /// Whether gaps between values are known.
+    fn is_numbered(&self) -> bool {
+        self.kind == Kind::Integer && self.cursor.last.parse::<i64>().is_ok()
     }
-    Ok(tally_of(&written))
+
+    fn settle(&self) -> i64 {
+        millis(self.increment.settle)
+    }
+
+    /// Plans the next range, durably; none if nothing is new.
+    fn plan(&mut self, cx: &mut Context, db: &mut dyn Connection) -> Result<Option<Plan>, Error> {
+        let seen = highest(db, self.params, self.increment, &self.cursor.last, self.kind)?;
+        let before = self.cursor.clone();
+        let plan = self.cursor.plan(seen, self.is_numbered(), self.now, self.settle());
+        if let Some(plan) = &plan {
+            let changes = Changes::new().set(memory::CURSOR, &self.cursor)?.set(memory::PLAN, plan)?;
+            cx.state()?.commit(changes)?;
+        } else if before != self.cursor {
+            cx.state()?.set(memory::CURSOR, &self.cursor)?;
+        }
+        Ok(plan)
+    }
+
+    /// Reads the planned range and publishes it.
+    fn run(mut self, cx: &mut Context, db: &mut dyn Connection, plan: &Plan) -> Result<Tally, Error> {
+        let (params, increment) = (self.params, self.increment);
+        let statement = query::range(params, increment, &plan.from, &plan.upto, self.kind, db.dialect());
+        let statement = statement.map_err(invalid)?;
+        let remember = self.settle() > 0;
+        let mut tracker =
+            if self.is_numbered() { Tracker::new(&self.cursor, self.now, remember) } else { None };
+        let (parts, upto) = read_range(cx, increment, self.shelf, db, &statement, plan, tracker.as_mut())?;
+        db.commit()?;
+        let range = if upto == self.cursor.last {
+            format!("{}-{upto}_late{}", plan.from, self.now)
+        } else {
+            format!("{}-{upto}", self.cursor.last)
+        };
+        let written = parts.finish(&range, false)?;
+        if let Some(tracker) = tracker {
+            self.cursor.holes = tracker.end();
+        }
+        self.cursor.advance(&upto);
+        commit_publication(cx, self.shelf, &written, Changes::new().set(memory::CURSOR, &self.cursor)?)?;
+        let tally = tally_of(&written);
+        if tally.written > 0 {
+            log::info!("{} {range}: {tally}", increment.column);
+        }
+        Ok(tally)
+    }
 }
 
 fn tally_of(written: &Written) -> Tally {
@@ -207,7 +237,7 @@ pub(super) fn full_pass(
     }
     let written = parts.finish(&plan.time, true)?;
     commit_publication(cx, shelf, &written, Changes::new())?;
-    log::info!("{} rows in {} files", written.rows, written.publication.0.len());
+    log::info!("{}", tally_of(&written));
     Ok(tally_of(&written))
 }
 
