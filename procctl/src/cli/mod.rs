@@ -6,7 +6,7 @@ mod shown;
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -155,9 +155,6 @@ enum Command {
     },
     /// Print the manual page
     Man,
-    /// The process that keeps pipes, logs and history; started by the supervisor alone
-    #[command(hide = true)]
-    Recorder,
 }
 
 /// The program: does what the command line says, prints an error once, gives the exit code.
@@ -188,6 +185,12 @@ fn obey(words: Vec<OsString>) -> Result<ExitCode, Failure> {
             ))),
         };
     }
+    if let [_, command, option, home] = words.as_slice()
+        && command == "recorder"
+        && option == "--home"
+    {
+        return record(Path::new(home));
+    }
     match Cli::try_parse_from(words) {
         Ok(cli) => carry_out(cli),
         Err(error) => {
@@ -200,6 +203,14 @@ fn obey(words: Vec<OsString>) -> Result<ExitCode, Failure> {
             Ok(ExitCode::from(if asked { 0 } else { 64 }))
         }
     }
+}
+
+/// `procctl recorder --home DIR`, by which the supervisor starts the process that keeps pipes, logs and
+/// history. It is no command for people, and must stay small: the machinery for those is not even touched.
+fn record(home: &Path) -> Result<ExitCode, Failure> {
+    let home = Home::find(Some(home)).map_err(Failure::Problems)?;
+    recorder::run(&home).map_err(Failure::Recorder)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The pause of the classic form; anything else than a plain number begins another form.
@@ -244,10 +255,6 @@ fn carry_out(cli: Cli) -> Result<ExitCode, Failure> {
             let written = clap_mangen::Man::new(Cli::command()).render(&mut text);
             written.map_err(|error| Failure::Output(error.to_string()))?;
             shown::print(&text)
-        }
-        Command::Recorder => {
-            recorder::run(&home()?).map_err(Failure::Recorder)?;
-            Ok(ExitCode::SUCCESS)
         }
     }
 }

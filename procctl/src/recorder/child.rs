@@ -261,7 +261,7 @@ impl<'a> Recorder<'a> {
                 }
             }
             ToRecorder::History { entry } => {
-                if self.queue.push(Work::Entry(entry)).is_err() {
+                if self.queue.push(Work::Entry(entry.to_string())).is_err() {
                     log::error!("an entry of the history is lost: too many wait for the disk");
                 }
             }

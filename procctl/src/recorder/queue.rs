@@ -23,8 +23,8 @@ pub(super) enum Work {
         /// One or more lines, each with its end.
         text: Vec<u8>,
     },
-    /// An entry of the history.
-    Entry(serde_json::Value),
+    /// An entry of the history, as text: a tree of values would be many times as large.
+    Entry(String),
     /// Other limits for logs from now on.
     Rotate(Rotation),
 }
@@ -149,7 +149,7 @@ mod tests {
         let queue = Queue::default();
         queue.push(lines(MOST_BYTES)).unwrap();
         assert!(queue.push(lines(1)).is_err());
-        queue.push(Work::Entry(1.into())).unwrap();
+        queue.push(Work::Entry("{}".to_owned())).unwrap();
         let Taken::Work(work) = queue.take(None) else {
             panic!("work waits");
         };

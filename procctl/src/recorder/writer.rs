@@ -140,7 +140,7 @@ impl Writer {
     }
 
     /// Stores entries and those that still wait; the trouble there was.
-    fn store(&mut self, entries: Vec<serde_json::Value>) -> Option<String> {
+    fn store(&mut self, entries: Vec<String>) -> Option<String> {
         let stored = self.history.add(entries);
         stored
             .err()
