@@ -26,12 +26,7 @@ pub(super) struct Bad<'a> {
 
 impl Bad<'_> {
     /// Keeps a row; refuses the file once there are too many.
-    pub(super) fn keep(
-        &mut self,
-        bad: &BadRow,
-        columns: &[String],
-        record: &Record,
-    ) -> Result<(), Fault> {
+    pub(super) fn keep(&mut self, bad: &BadRow, columns: &[String], record: &Record) -> Result<(), Fault> {
         self.total += 1;
         let out = match &mut self.out {
             Some(out) => out,
@@ -39,21 +34,13 @@ impl Bad<'_> {
                 let part = self.batch.map(|row| format!(".{row}")).unwrap_or_default();
                 let name = format!("{}{part}.rejects.xml", self.source.input.name);
                 let target = self.folder.join(name);
-                none.insert(Rejects::new(Draft::create(
-                    &self.cx.disk(),
-                    &target,
-                    &self.cx.author(),
-                )?))
+                none.insert(Rejects::new(Draft::create(&self.cx.disk(), &target, &self.cx.author())?))
             }
         };
-        out.push(bad, columns, record)
-            .map_err(Error::io("write into", self.folder))?;
+        out.push(bad, columns, record).map_err(Error::io("write into", self.folder))?;
         if self.total > self.most {
             self.publish()?;
-            let reason = format!(
-                "{} bad rows, {} are tolerated; the last: {bad}",
-                self.total, self.most
-            );
+            let reason = format!("{} bad rows, {} are tolerated; the last: {bad}", self.total, self.most);
             return Err(Fault::Refused(reason));
         }
         Ok(())
@@ -61,20 +48,14 @@ impl Bad<'_> {
 
     /// Keeps a row that the database refused.
     pub(super) fn refused(&mut self, places: &Places, reject: &Reject) -> Result<(), Fault> {
-        let at = reject
-            .error
-            .column()
-            .and_then(|column| self.names.iter().position(|name| name == column));
+        let at = reject.error.column().and_then(|column| self.names.iter().position(|name| name == column));
         let mut reason = reject.error.kind().to_string();
         let mut source = std::error::Error::source(&reject.error);
         while let Some(inner) = source {
             reason.push_str(&format!(": {inner}"));
             source = inner.source();
         }
-        let place = Place {
-            row: places.row(reject.ordinal),
-            ..Place::START
-        };
+        let place = Place { row: places.row(reject.ordinal), ..Place::START };
         let mut bad = BadRow::new(place, reason);
         if let Some(column) = reject.error.column() {
             bad = bad.at(column, at.and_then(|at| reject.cells[at].as_deref()));

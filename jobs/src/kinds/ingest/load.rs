@@ -67,8 +67,7 @@ pub(super) fn broken(input: &Input, error: BadFile) -> Fault {
 /// Opens a file for its rows; the outer error is the disk's, the inner one the file's.
 pub(super) fn open(cx: &Context, input: &Input) -> Result<Result<Box<dyn Rows>, BadFile>, Error> {
     let Some(format) = Format::of(&input.name) else {
-        let reason =
-            "its name does not tell the format: .xml, .csv or .jsonl, also with .gz or .zst";
+        let reason = "its name does not tell the format: .xml, .csv or .jsonl, also with .gz or .zst";
         return Ok(Err(BadFile::content(Place::START, reason)));
     };
     let file = cx.disk().open(&input.path)?;
@@ -81,9 +80,7 @@ pub(super) fn hash(cx: &Context, input: &Input) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
-        let read = file
-            .read(&mut buffer)
-            .map_err(Error::io("read", &input.path))?;
+        let read = file.read(&mut buffer).map_err(Error::io("read", &input.path))?;
         if read == 0 {
             return Ok(hasher.finalize().to_hex().to_string());
         }
@@ -137,10 +134,7 @@ impl Unit<'_> {
 
     /// The names of each file's columns, from its first rows or from all.
     fn scan(&self, most: Option<u64>) -> Result<Vec<Vec<String>>, Fault> {
-        self.sources
-            .iter()
-            .map(|source| self.names(source, most))
-            .collect()
+        self.sources.iter().map(|source| self.names(source, most)).collect()
     }
 
     fn names(&self, source: &Source, most: Option<u64>) -> Result<Vec<String>, Fault> {
@@ -170,11 +164,7 @@ impl Unit<'_> {
         self.db.begin()?;
         let mut entries = Vec::with_capacity(self.sources.len());
         for source in self.sources {
-            entries.push(ledger::enter(
-                self.db,
-                &source.key(self.cx.job()),
-                self.cx.now(),
-            )?);
+            entries.push(ledger::enter(self.db, &source.key(self.cx.job()), self.cx.now())?);
         }
         if entries.iter().all(|entry| *entry == Entry::Loaded) {
             self.db.rollback()?;
@@ -220,8 +210,7 @@ impl Unit<'_> {
             ))));
         }
         let info = self.infer()?;
-        self.db
-            .execute(&self.db.dialect().create_table(name, &info), &[])?;
+        self.db.execute(&self.db.dialect().create_table(name, &info), &[])?;
         Ok(self.db.dictionary(name)?.unwrap_or(info))
     }
 
@@ -233,42 +222,30 @@ impl Unit<'_> {
             let mut rows = self.open(source)?;
             let mut record = Record::new();
             loop {
-                match rows
-                    .read(&mut record)
-                    .map_err(|error| broken(&source.input, error))?
-                {
+                match rows.read(&mut record).map_err(|error| broken(&source.input, error))? {
                     Step::End => break,
                     Step::Bad(_) => continue,
                     Step::Row => self.cx.checkpoint()?,
                 }
                 for (at, name) in rows.columns().iter().enumerate() {
-                    let place = names
-                        .iter()
-                        .position(|known| known == name)
-                        .unwrap_or_else(|| {
-                            names.push(name.clone());
-                            guesses.push(Guess::Nothing);
-                            names.len() - 1
-                        });
+                    let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
+                        names.push(name.clone());
+                        guesses.push(Guess::Nothing);
+                        names.len() - 1
+                    });
                     guesses[place] = guesses[place].and(record.cell(at));
                 }
             }
         }
         if names.is_empty() {
-            return Err(Fault::Refused(
-                "no table can be made from a file without a row".to_owned(),
-            ));
+            return Err(Fault::Refused("no table can be made from a file without a row".to_owned()));
         }
         let columns = names
             .iter()
             .zip(guesses)
             .map(|(name, guess)| db::ColumnInfo::new(name.clone(), guess.kind()))
             .collect();
-        Ok(TableInfo {
-            columns,
-            primary_key: self.table.key(),
-            ..TableInfo::default()
-        })
+        Ok(TableInfo { columns, primary_key: self.table.key(), ..TableInfo::default() })
     }
 
     /// Loads one file, from where earlier transactions left it.
@@ -282,10 +259,7 @@ impl Unit<'_> {
     ) -> Result<Tally, Fault> {
         let mut mapping = Mapping::default();
         if mapping.learn(columns, info) == Growth::None && !columns.is_empty() {
-            let reason = format!(
-                "none of its columns ({}) is in the table {name}",
-                columns.join(", ")
-            );
+            let reason = format!("none of its columns ({}) is in the table {name}", columns.join(", "));
             return Err(Fault::Refused(reason));
         }
         let names = mapping.columns();
@@ -300,11 +274,7 @@ impl Unit<'_> {
             }
             Mode::Upsert => Clash::Upsert { key: &key },
         };
-        let into = Load {
-            table: name,
-            columns: &names,
-            mode: clash,
-        };
+        let into = Load { table: name, columns: &names, mode: clash };
         let mut file = Reading {
             rows: self.open(source)?,
             record: Record::new(),
@@ -314,8 +284,7 @@ impl Unit<'_> {
                 folder: &self.rejects,
                 most: self.table.max_bad,
                 total: begun.rejected,
-                batch: None,
-                out: None,
+                batch: None, out: None,
                 names: &names,
             },
             mapping,
@@ -326,19 +295,13 @@ impl Unit<'_> {
         };
         loop {
             // rows that an earlier run has dealt with are passed over
-            file.bad.batch = self
-                .table
-                .batch()
-                .map(|_| file.position.max(begun.position) + 1);
+            file.bad.batch = self.table.batch().map(|_| file.position.max(begun.position) + 1);
             let more = {
                 let loader = self.db.load(&into)?;
                 file.batch(self.cx, loader, self.table.batch())?
             };
             file.bad.publish()?;
-            let progress = Progress {
-                position: file.position,
-                rejected: file.bad.total,
-            };
+            let progress = Progress { position: file.position, rejected: file.bad.total };
             ledger::advance(self.db, &source.key(self.cx.job()), progress, !more)?;
             if !more {
                 break;
@@ -361,10 +324,6 @@ impl Unit<'_> {
 
 impl Source {
     fn key<'k>(&'k self, job: &'k str) -> ledger::Key<'k> {
-        ledger::Key {
-            job,
-            file: &self.input.name,
-            hash: &self.hash,
-        }
+        ledger::Key { job, file: &self.input.name, hash: &self.hash }
     }
 }

@@ -40,14 +40,9 @@ impl Mapping {
         for (source, name) in columns.iter().enumerate().skip(self.seen) {
             match table.column(name) {
                 Some(column)
-                    if !column.generated
-                        && !self.lanes.iter().any(|lane| lane.name == column.name) =>
+                    if !column.generated && !self.lanes.iter().any(|lane| lane.name == column.name) =>
                 {
-                    self.lanes.push(Lane {
-                        source,
-                        name: column.name.clone(),
-                        kind: column.kind,
-                    });
+                    self.lanes.push(Lane { source, name: column.name.clone(), kind: column.kind });
                     growth = Growth::Column;
                 }
                 _ => self.unknown.push(name.clone()),
@@ -81,10 +76,7 @@ impl Mapping {
             }
             if lane.kind == Kind::Blob {
                 record.spell_hex(lane.source);
-            } else if record
-                .cell(lane.source)
-                .is_some_and(|bytes| std::str::from_utf8(bytes).is_err())
-            {
+            } else if record.cell(lane.source).is_some_and(|bytes| std::str::from_utf8(bytes).is_err()) {
                 return Some(&lane.name);
             }
         }
@@ -93,10 +85,7 @@ impl Mapping {
 
     /// The cells of a row in the order of [`Mapping::columns`].
     pub(super) fn cells<'r>(&self, record: &'r Record) -> Vec<db::Cell<'r>> {
-        self.lanes
-            .iter()
-            .map(|lane| spelled(record.cell(lane.source), lane.kind))
-            .collect()
+        self.lanes.iter().map(|lane| spelled(record.cell(lane.source), lane.kind)).collect()
     }
 }
 
@@ -126,16 +115,15 @@ impl Guess {
         let text: Cow<'_, str> = String::from_utf8_lossy(cell);
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-        let this =
-            if padded || digits.is_empty() || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-                Guess::Text
-            } else if text.parse::<i64>().is_ok() {
-                Guess::Integer
-            } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
-                Guess::Real
-            } else {
-                Guess::Text
-            };
+        let this = if padded || digits.is_empty() || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+            Guess::Text
+        } else if text.parse::<i64>().is_ok() {
+            Guess::Integer
+        } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
+            Guess::Real
+        } else {
+            Guess::Text
+        };
         match (self, this) {
             (Guess::Nothing, this) => this,
             (Guess::Text, _) | (_, Guess::Text) => Guess::Text,
@@ -161,10 +149,7 @@ mod tests {
 
     fn table(columns: &[(&str, Kind)]) -> TableInfo {
         TableInfo {
-            columns: columns
-                .iter()
-                .map(|(name, kind)| ColumnInfo::new(*name, *kind))
-                .collect(),
+            columns: columns.iter().map(|(name, kind)| ColumnInfo::new(*name, *kind)).collect(),
             ..TableInfo::default()
         }
     }
@@ -177,18 +162,9 @@ mod tests {
     fn columns_are_found_by_name_without_regard_to_case_and_the_rest_is_told() {
         let mut mapping = Mapping::default();
         let table = table(&[("id", Kind::Integer), ("Name", Kind::Text)]);
-        assert_eq!(
-            mapping.learn(&names(&["NAME", "extra"]), &table),
-            Growth::Column
-        );
-        assert_eq!(
-            mapping.learn(&names(&["NAME", "extra", "more"]), &table),
-            Growth::None
-        );
-        assert_eq!(
-            mapping.learn(&names(&["NAME", "extra", "more", "id", "name"]), &table),
-            Growth::Column
-        );
+        assert_eq!(mapping.learn(&names(&["NAME", "extra"]), &table), Growth::Column);
+        assert_eq!(mapping.learn(&names(&["NAME", "extra", "more"]), &table), Growth::None);
+        assert_eq!(mapping.learn(&names(&["NAME", "extra", "more", "id", "name"]), &table), Growth::Column);
         assert_eq!(mapping.columns(), ["Name", "id"]);
         assert_eq!(mapping.unknown(), ["extra", "more", "name"]);
     }
@@ -196,23 +172,11 @@ mod tests {
     #[test]
     fn guesses_never_lose_anything() {
         let guess = |cells: &[&str]| {
-            cells.iter().fold(Guess::Nothing, |guess, cell| {
-                guess.and(Some(cell.as_bytes()))
-            })
+            cells.iter().fold(Guess::Nothing, |guess, cell| guess.and(Some(cell.as_bytes())))
         };
         assert_eq!(guess(&["1", "-20"]), Guess::Integer);
         assert_eq!(guess(&["1", "1e3"]), Guess::Real);
-        for text in [
-            "007",
-            "+4930",
-            "1 ",
-            "",
-            "-",
-            "nan",
-            "inf",
-            "0x10",
-            "2013-01-01",
-        ] {
+        for text in ["007", "+4930", "1 ", "", "-", "nan", "inf", "0x10", "2013-01-01"] {
             assert_eq!(guess(&["1", text]), Guess::Text, "{text}");
         }
         assert_eq!(guess(&["0", "0.5"]), Guess::Real);

@@ -42,11 +42,7 @@ impl Pass<'_> {
             log::info!("{waiting}");
         }
         let find = |name: &String| inputs.iter().find(|input| input.name == *name).cloned();
-        grouped
-            .ready
-            .iter()
-            .map(|unit| unit.files.iter().filter_map(find).collect())
-            .collect()
+        grouped.ready.iter().map(|unit| unit.files.iter().filter_map(find).collect()).collect()
     }
 
     fn unit(&mut self, table: &Table, inputs: Vec<Input>) -> Result<(), Error> {
@@ -58,13 +54,8 @@ impl Pass<'_> {
             let hash = load::hash(self.cx, &input)?;
             sources.push(Source { input, hash });
         }
-        let load = Unit {
-            cx: self.cx,
-            db: &mut **self.db,
-            table,
-            sources: &sources,
-            rejects: self.rejects.clone(),
-        };
+        let load =
+            Unit { cx: self.cx, db: &mut **self.db, table, sources: &sources, rejects: self.rejects.clone() };
         match load.load()? {
             Fate::Loaded(tally) => {
                 log::info!("{names} -> {}: {tally}", table.name);
@@ -88,8 +79,6 @@ impl Pass<'_> {
         sources: &[Source],
         put: fn(&Inbox, &Context, &Input) -> Result<PathBuf, Error>,
     ) -> Result<(), Error> {
-        sources
-            .iter()
-            .try_for_each(|source| put(self.inbox, self.cx, &source.input).map(|_| ()))
+        sources.iter().try_for_each(|source| put(self.inbox, self.cx, &source.input).map(|_| ()))
     }
 }
