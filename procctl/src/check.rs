@@ -168,10 +168,7 @@ mod tests {
         let files = [
             write("a.xml", "<exec name='x'><command>true</command></exec>"),
             write("b.xml", "<exec name='x'><command>true</command></exec>"),
-            write(
-                "c.xml",
-                "<exec every='soon' spaly='1s'>\n<comand>true</comand></exec>",
-            ),
+            write("c.xml", "<exec spaly='1s'>\n<comand>true</comand></exec>"),
             write("d.xml", "<exec><command>true</exec>"),
         ];
         let lines = check_loaded(load(&files), None).unwrap();

@@ -93,7 +93,10 @@ impl Connection {
     pub fn wait_for_end(mut self, patience: Duration) -> bool {
         let limited = self.stream.get_ref().set_read_timeout(Some(patience));
         let mut rest = Vec::new();
-        limited.is_ok() && self.stream.read_to_end(&mut rest).is_ok()
+        // an error other than that of the patience is an end, too: a reset
+        let ended =
+            |read: io::Result<usize>| read.is_ok() || read.is_err_and(|error| !silent(&error));
+        limited.is_ok() && ended(self.stream.read_to_end(&mut rest))
     }
 }
 
