@@ -55,14 +55,16 @@ pub(super) struct Parts<'a> {
     columns: Vec<Column>,
     open: Option<Writer<Draft>>,
     sealed: Vec<Sealed>,
-    /// Rows and bytes of all parts.
+    /// Rows and bytes that progress has been told of.
+    told: (u64, u64),
+    /// Rows of all parts, and bytes of those that are complete.
     pub(super) rows: u64,
     pub(super) bytes: u64,
 }
 
 impl<'a> Parts<'a> {
     pub(super) fn new(cx: &'a Context, shelf: &'a Shelf, columns: Vec<Column>) -> Self {
-        Parts { cx, shelf, columns, open: None, sealed: Vec::new(), rows: 0, bytes: 0 }
+        Parts { cx, shelf, columns, open: None, sealed: Vec::new(), told: (0, 0), rows: 0, bytes: 0 }
     }
 
     /// Writes a row.
@@ -85,6 +87,13 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
+    /// Says how much has been written.
+    pub(super) fn pace(&mut self) {
+        let bytes = self.bytes + self.open.as_ref().map_or(0, Writer::bytes);
+        self.cx.progress(self.rows - self.told.0, bytes - self.told.1);
+        self.told = (self.rows, bytes);
+    }
+
     fn seal(&mut self) -> Result<(), Error> {
         if let Some(part) = self.open.take() {
             self.bytes += part.bytes();
@@ -98,6 +107,7 @@ impl<'a> Parts<'a> {
     /// may speak of them. `always`: `_1of1` is part of the name too.
     pub(super) fn finish(mut self, range: &str, always: bool) -> Result<Written, Error> {
         self.seal()?;
+        self.pace();
         if !self.sealed.is_empty() {
             self.cx.disk().sync_dir(&self.shelf.folder)?;
         }

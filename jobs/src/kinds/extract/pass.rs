@@ -201,8 +201,8 @@ fn read_range<'s>(
 fn take(cx: &Context, parts: &mut Parts<'_>, row: db::Row<'_>) -> Result<(), Error> {
     let cells: Vec<db::Cell<'_>> = row.cells().collect();
     parts.row(&cells)?;
-    if parts.rows % STRIDE == 0 {
-        cx.progress(STRIDE, 0);
+    if parts.rows.is_multiple_of(STRIDE) {
+        parts.pace();
         cx.checkpoint()?;
     }
     Ok(())

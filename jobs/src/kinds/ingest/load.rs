@@ -291,6 +291,7 @@ impl Unit<'_> {
             info,
             begun,
             position: 0,
+            told: (0, 0),
             tally: Tally::default(),
         };
         loop {

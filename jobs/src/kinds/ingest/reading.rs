@@ -19,6 +19,8 @@ pub(super) struct Reading<'a> {
     pub(super) info: &'a TableInfo,
     pub(super) begun: Progress,
     pub(super) position: u64,
+    /// Rows and bytes that progress has been told of.
+    pub(super) told: (u64, u64),
     pub(super) tally: Tally,
 }
 
@@ -42,14 +44,13 @@ impl Reading<'_> {
                 break false;
             }
             self.position += 1;
+            if self.position.is_multiple_of(STRIDE) {
+                self.pace(cx)?;
+            }
             if self.position <= self.begun.position {
                 continue;
             }
             self.tally.read += 1;
-            if self.position % STRIDE == 0 {
-                cx.progress(STRIDE, 0);
-                cx.checkpoint()?;
-            }
             if self.mapping.is_behind(self.rows.columns())
                 && self.mapping.learn(self.rows.columns(), self.info) == Growth::Column
             {
@@ -74,6 +75,7 @@ impl Reading<'_> {
                 },
             }
         };
+        self.pace(cx)?;
         let loaded = loader.finish()?;
         for reject in &loaded.rejects {
             self.bad.refused(&places, reject)?;
@@ -81,6 +83,14 @@ impl Reading<'_> {
         self.tally.written += loaded.rows;
         self.tally.rejected = self.bad.total - self.begun.rejected;
         Ok(more)
+    }
+
+    /// Beats, says how far the file has been read, and stops here if that is asked for.
+    fn pace(&mut self, cx: &Context) -> Result<(), Fault> {
+        let byte = self.rows.place().byte;
+        cx.progress(self.position - self.told.0, byte - self.told.1);
+        self.told = (self.position, byte);
+        Ok(cx.checkpoint()?)
     }
 }
 
