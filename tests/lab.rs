@@ -68,6 +68,7 @@ pub(crate) fn signal(pid: u32, signal: nix::sys::signal::Signal) {
 pub(crate) struct Lab {
     folder: tempfile::TempDir,
     table: String,
+    environment: Vec<(String, String)>,
     supervisor: Option<Child>,
 }
 
@@ -90,6 +91,7 @@ impl Lab {
         Lab {
             folder,
             table,
+            environment: Vec::new(),
             supervisor: None,
         }
     }
@@ -137,6 +139,17 @@ impl Lab {
         command
     }
 
+    /// Sets a variable for the supervisor that will be started, and so for its children.
+    pub(crate) fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The file behind the heartbeat table.
+    pub(crate) fn table(&self) -> PathBuf {
+        let uid = nix::unistd::Uid::current();
+        PathBuf::from(format!("/dev/shm/procctl-heartbeat-{uid}-{}", self.table))
+    }
+
     /// Runs one of our programs to its end.
     pub(crate) fn run<S: AsRef<OsStr>>(
         &self,
@@ -176,6 +189,7 @@ impl Lab {
         let child = self
             .command("procctl")
             .arg("run")
+            .envs(self.environment.clone())
             .stdout(log.try_clone().expect("a second descriptor"))
             .stderr(log)
             .spawn()
@@ -197,6 +211,13 @@ impl Lab {
             .as_ref()
             .expect("a supervisor was started")
             .id()
+    }
+
+    /// Stops the supervisor and its jobs in good order.
+    pub(crate) fn stop(&mut self) {
+        self.good("procctl", ["stop"]);
+        let mut child = self.supervisor.take().expect("a supervisor was started");
+        child.wait().expect("reaping procctl");
     }
 
     /// Kills the supervisor with SIGKILL and reaps it; its jobs go on.
@@ -305,7 +326,6 @@ impl Drop for Lab {
             left.into_iter()
                 .for_each(|pid| signal(pid, nix::sys::signal::Signal::SIGKILL));
         }
-        let uid = nix::unistd::Uid::current();
-        let _absent = fs::remove_file(format!("/dev/shm/procctl-heartbeat-{uid}-{}", self.table));
+        let _absent = fs::remove_file(self.table());
     }
 }

@@ -5,5 +5,6 @@
 
 mod crash;
 mod exactly_once;
+mod faults;
 mod hang;
 mod lab;
