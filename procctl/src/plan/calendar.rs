@@ -26,6 +26,8 @@ const RECHECK: TimeDelta = TimeDelta::minutes(1);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lived {
     from: DateTime<Utc>,
+    /// The latest time of the present stretch: a step too small to end it may have followed.
+    to: DateTime<Utc>,
     last: Now,
     past: Vec<Stretch>,
 }
@@ -55,6 +57,7 @@ impl Lived {
     pub(super) fn new(now: Now) -> Lived {
         Lived {
             from: now.wall,
+            to: now.wall,
             last: now,
             past: Vec::new(),
         }
@@ -66,12 +69,13 @@ impl Lived {
         let passed = TimeDelta::from_std(now.mono.saturating_sub(last.mono));
         let off = (now.wall - last.wall) - passed.unwrap_or(TimeDelta::MAX);
         if off.abs() <= STEP {
+            self.to = self.to.max(now.wall);
             return Step::None;
         }
         self.past.retain(|stretch| stretch.to > now.wall);
         let ended = Stretch {
             from: self.from,
-            to: last.wall,
+            to: self.to,
             end: last.mono,
         };
         if ended.to > now.wall {
@@ -80,7 +84,7 @@ impl Lived {
                 self.past.remove(0);
             }
         }
-        self.from = now.wall;
+        (self.from, self.to) = (now.wall, now.wall);
         if off < TimeDelta::zero() {
             Step::Back
         } else {

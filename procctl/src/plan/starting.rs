@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::action::Action;
 use super::calendar::opens;
 use super::entry::Reason;
 use super::event::RunId;
 use super::job::{Health, Next, Run};
-use super::spec::Start;
+use super::spec::{Policy, Start};
 use super::turn::Turn;
 
 /// What became of a start that fell due.
@@ -30,6 +32,20 @@ pub(super) enum Verdict {
     Refused(String),
 }
 
+/// When the window opens for such a start; `None` = it may happen now.
+fn closed_for(reason: Reason, policy: &Policy, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    match reason {
+        Reason::Trigger | Reason::Operator | Reason::Changed => None,
+        Reason::Every
+        | Reason::Cron
+        | Reason::Missed
+        | Reason::After
+        | Reason::Kept
+        | Reason::Retry
+        | Reason::Adopted => opens(policy, now),
+    }
+}
+
 impl Turn<'_> {
     /// A start falls due now.
     pub(super) fn fall_due(&mut self, name: &Arc<str>, reason: Reason) -> Verdict {
@@ -45,17 +61,7 @@ impl Turn<'_> {
         if let Next::Seat { pool, ticket, .. } = &job.next {
             return Verdict::Waits(self.state.pools.describe(pool, *ticket));
         }
-        let by_schedule = match reason {
-            Reason::Trigger | Reason::Operator | Reason::Changed => false,
-            Reason::Every
-            | Reason::Cron
-            | Reason::Missed
-            | Reason::After
-            | Reason::Kept
-            | Reason::Retry
-            | Reason::Adopted => true,
-        };
-        if let Some(open) = opens(&job.spec.policy, self.now.wall).filter(|_| by_schedule) {
+        if let Some(open) = closed_for(reason, &job.spec.policy, self.now.wall) {
             return self.wait_for_window(name, reason, open);
         }
         if job.run.is_some() {
@@ -64,12 +70,7 @@ impl Turn<'_> {
         self.admit(name, reason, false)
     }
 
-    fn wait_for_window(
-        &mut self,
-        name: &Arc<str>,
-        reason: Reason,
-        open: chrono::DateTime<chrono::Utc>,
-    ) -> Verdict {
+    fn wait_for_window(&mut self, name: &Arc<str>, reason: Reason, open: DateTime<Utc>) -> Verdict {
         if reason == Reason::Cron {
             // by design, not worth a line of history
             self.account_due(name);
@@ -114,7 +115,7 @@ impl Turn<'_> {
             };
             // a window may have closed, a file broken meanwhile
             let (spec, blocked) = (job.spec.clone(), job.is_blocked());
-            let fit = !blocked && opens(&spec.policy, self.now.wall).is_none();
+            let fit = !blocked && closed_for(reason, &spec.policy, self.now.wall).is_none();
             if fit && self.state.leaving.is_none() {
                 self.admit(&name, reason, true);
             } else {
