@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use jobfile::{Exec, Home, JobFile, Loaded, Problem};
+use jobfile::{Exec, Home, JobFile, Problem};
 
 use crate::cli::Failure;
 
@@ -21,12 +21,13 @@ const WRONG: i32 = 78;
 /// # Errors
 /// Only for what keeps it from checking at all.
 pub fn check(home: Option<&Path>, files: &[PathBuf]) -> Result<ExitCode, Failure> {
-    let (lines, count) = if files.is_empty() {
-        check_home(home)?
-    } else {
+    let (lines, count) = match files {
+        [] => check_home(home)?,
         // files may be checked without any home
-        let found = Home::find(home).ok();
-        (check_loaded(load(files), found.as_ref())?, files.len())
+        files => (
+            check_files(files, Home::find(home).ok().as_ref())?,
+            files.len(),
+        ),
     };
     let plural = if count == 1 { "" } else { "s" };
     let text = match lines.is_empty() {
@@ -39,66 +40,80 @@ pub fn check(home: Option<&Path>, files: &[PathBuf]) -> Result<ExitCode, Failure
 
 /// The settings and all job files.
 fn check_home(home: Option<&Path>) -> Result<(Vec<String>, usize), Failure> {
-    let home = match Home::find(home) {
-        Ok(home) => home,
-        // the job files are looked at all the same when only the settings are wrong
+    let (folder, found, mut lines) = match Home::find(home) {
+        Ok(home) => (home.jobs.clone(), Some(home), Vec::new()),
+        // the job files are looked at all the same where only the settings are wrong
         Err(problems) => {
-            let mut lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
-            let root = problems.0.first().and_then(|problem| problem.file.parent());
-            let files = root.map(|root| jobfile::load_folder(&root.join("jobs")));
-            if let Some(Ok(files)) = files {
-                lines.extend(check_loaded(files, None)?);
-            }
-            return Ok((lines, 1));
+            let settings = problems.0.first().map(|problem| problem.file.clone());
+            let settings = settings.filter(|file| file.ends_with("procctl.xml"));
+            let Some(settings) = settings else {
+                return Err(Failure::Problems(problems));
+            };
+            let lines = problems.0.iter().map(ToString::to_string).collect();
+            (settings.with_file_name("jobs"), None, lines)
         }
     };
-    let files =
-        jobfile::load_folder(&home.jobs).map_err(|problem| Failure::Problems(problem.into()))?;
-    let count = files.len();
-    Ok((check_loaded(files, Some(&home))?, count))
+    let files = jobfile::job_files(&folder).map_err(|problem| Failure::Problems(problem.into()))?;
+    lines.extend(check_files(&files, found.as_ref())?);
+    Ok((lines, files.len()))
 }
 
-/// Reads files; of two with one job name the later is at fault.
-fn load(files: &[PathBuf]) -> Vec<Loaded> {
-    let mut owners: HashMap<String, PathBuf> = HashMap::new();
-    let read = files.iter().map(|path| {
-        let outcome = JobFile::read(path).and_then(|job| match owners.get(&job.name) {
-            Some(owner) if owner != path => {
-                let message = format!("name `{}` is taken by {}", job.name, owner.display());
-                Err(Problem::new(path, job.locate("name"), message).into())
-            }
-            _ => {
-                owners.insert(job.name.clone(), path.clone());
-                Ok(job)
-            }
-        });
-        Loaded {
-            path: path.clone(),
-            outcome,
-        }
-    });
-    read.collect()
-}
-
-/// All problems, in the order of the files.
-fn check_loaded(files: Vec<Loaded>, home: Option<&Home>) -> Result<Vec<String>, Failure> {
+/// All problems, in the order of the files and their lines. Of two files with one job name the later is at fault.
+fn check_files(files: &[PathBuf], home: Option<&Home>) -> Result<Vec<String>, Failure> {
+    let mut owners: HashMap<String, &PathBuf> = HashMap::new();
     let mut lines: Vec<Vec<String>> = Vec::new();
     let mut others = Vec::new();
-    for (place, file) in files.into_iter().enumerate() {
-        let checked = file.outcome.and_then(|job| match job.kind.as_str() {
-            "exec" => job.params::<Exec>().map(drop),
-            _ => {
-                others.push((place, file.path));
-                Ok(())
+    for (place, path) in files.iter().enumerate() {
+        let (job, mut problems) = inspect(path);
+        if let Some(job) = job {
+            let owner = *owners.entry(job.name.clone()).or_insert(path);
+            if owner != path {
+                let message = format!("name `{}` is taken by {}", job.name, owner.display());
+                problems.push(Problem::new(path, job.locate("name"), message));
             }
-        });
-        let problems = checked.err().unwrap_or_default();
-        lines.push(problems.0.iter().map(ToString::to_string).collect());
+            if job.kind == "exec" {
+                problems.extend(job.params::<Exec>().err().unwrap_or_default().0);
+            } else {
+                others.push((place, path.clone()));
+            }
+        }
+        lines.push(problems.iter().map(ToString::to_string).collect());
     }
     for some in others.chunks(AT_ONCE) {
         check_kinds(some, home, &mut lines)?;
     }
+    for (path, lines) in files.iter().zip(&mut lines) {
+        lines.sort_by_key(|line| place(path, line));
+        lines.dedup();
+    }
     Ok(lines.into_iter().flatten().collect())
+}
+
+/// Reads a file as far as that goes: there may be a job beside the problems.
+fn inspect(path: &Path) -> (Option<JobFile>, Vec<Problem>) {
+    if let Err(problem) = jobfile::check_trust(path) {
+        return (None, vec![problem]);
+    }
+    match std::fs::read(path) {
+        Ok(text) => {
+            let (job, problems) = JobFile::inspect(path, &text);
+            (job, problems.0)
+        }
+        Err(error) => (
+            None,
+            vec![Problem::whole(path, format!("cannot read: {error}"))],
+        ),
+    }
+}
+
+/// Line and column of `path:line:column: message`; zeros where it has none.
+fn place(path: &Path, line: &str) -> (u32, u32) {
+    let rest = line.strip_prefix(&format!("{}:", path.display()));
+    let mut numbers = rest
+        .unwrap_or_default()
+        .split(':')
+        .map(|word| word.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Has `jobs` look at files whose kinds only it knows; its lines go to the places of their files.
@@ -168,19 +183,22 @@ mod tests {
         let files = [
             write("a.xml", "<exec name='x'><command>true</command></exec>"),
             write("b.xml", "<exec name='x'><command>true</command></exec>"),
-            write("c.xml", "<exec spaly='1s'>\n<comand>true</comand></exec>"),
+            write(
+                "c.xml",
+                "<exec every='soon' spaly='1s'>\n<comand>true</comand></exec>",
+            ),
             write("d.xml", "<exec><command>true</exec>"),
         ];
-        let lines = check_loaded(load(&files), None).unwrap();
+        let lines = check_files(&files, None).unwrap();
         let of = |name: &str| {
             let start = format!("{}:", folder.path().join(name).display());
             lines.iter().filter(|line| line.starts_with(&start)).count()
         };
         assert_eq!(of("a.xml"), 0, "{lines:#?}");
         assert_eq!(of("b.xml"), 1, "{lines:#?}");
-        assert!(of("c.xml") >= 2, "{lines:#?}");
+        assert!(of("c.xml") >= 3, "{lines:#?}");
         assert_eq!(of("d.xml"), 1, "{lines:#?}");
         let same_twice = [files[0].clone(), files[0].clone()];
-        assert!(check_loaded(load(&same_twice), None).unwrap().is_empty());
+        assert!(check_files(&same_twice, None).unwrap().is_empty());
     }
 }

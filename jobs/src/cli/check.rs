@@ -70,16 +70,26 @@ struct Check {
 
 impl Check {
     fn file(&mut self, path: &Path) -> Result<(), Problems> {
-        let mut file = JobFile::read(path)?;
-        self.name(&file)?;
+        let (mut file, mut problems) = read(path)?;
+        problems.extend(self.name(&file).err().into_iter().flat_map(|found| found.0));
         let Some(kind) = kinds::find(&file.kind) else {
-            return self.external(&file);
+            problems.extend(
+                self.external(&file)
+                    .err()
+                    .into_iter()
+                    .flat_map(|found| found.0),
+            );
+            return none(problems);
         };
-        let job = (kind.make)(&file)?;
-        if self.offline {
-            return Ok(());
+        problems.extend(
+            (kind.make)(&file)
+                .err()
+                .into_iter()
+                .flat_map(|found| found.0),
+        );
+        if self.offline || !problems.is_empty() {
+            return none(problems);
         }
-        drop(job);
         logging::hide(file.resolve(&self.home.root)?);
         let job = (kind.make)(&file)?;
         self.world(job, &file)
@@ -91,7 +101,7 @@ impl Check {
             Some(first) if first != file.path => Err(Problem::new(
                 &file.path,
                 file.locate("name"),
-                format!("the name `{}` is taken by {}", file.name, first.display()),
+                format!("name `{}` is taken by {}", file.name, first.display()),
             )
             .into()),
             _ => Ok(()),
@@ -124,10 +134,25 @@ impl Check {
             .map(|wrong| file.problem_at(&wrong.at, &wrong.message))
             .collect();
         problems.extend(looked.err().map(whole));
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Problems(problems))
-        }
+        none(problems)
+    }
+}
+
+/// Reads a file as far as that goes: what its attributes lack does not hide what its parameters lack.
+fn read(path: &Path) -> Result<(JobFile, Vec<Problem>), Problems> {
+    jobfile::check_trust(path)?;
+    let text = std::fs::read(path)
+        .map_err(|error| Problem::whole(path, format!("cannot read: {error}")))?;
+    match JobFile::inspect(path, &text) {
+        (Some(file), problems) => Ok((file, problems.0)),
+        (None, problems) => Err(problems),
+    }
+}
+
+fn none(problems: Vec<Problem>) -> Result<(), Problems> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Problems(problems))
     }
 }
