@@ -105,6 +105,8 @@ pub enum Word {
     Starting,
     /// A run goes on.
     Running,
+    /// checkproc has found the run hung (said by the loop, which sees the slot).
+    Hung,
     /// A run is being stopped, or the rest of its tree is.
     Stopping,
     /// Processes of the last run survived SIGKILL (state D): no new start until they are gone.
@@ -130,6 +132,7 @@ impl fmt::Display for Word {
         f.pad(match self {
             Word::Starting => "starting",
             Word::Running => "running",
+            Word::Hung => "hung",
             Word::Stopping => "stopping",
             Word::Stuck => "stuck",
             Word::Waiting => "waiting",

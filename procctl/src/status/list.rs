@@ -104,7 +104,7 @@ pub(super) fn colour(row: &Row) -> Colour {
         Word::Running if row.problem.is_some() => Colour::Notice,
         Word::Running => Colour::Good,
         Word::Starting | Word::Stopping | Word::Queued | Word::OutsideWindow => Colour::Notice,
-        Word::Stuck | Word::Backoff | Word::Broken => Colour::Bad,
+        Word::Hung | Word::Stuck | Word::Backoff | Word::Broken => Colour::Bad,
         Word::Waiting => Colour::Plain,
         Word::Stopped | Word::Disabled => Colour::Faint,
     }

@@ -46,3 +46,22 @@ fn five_thousand_jobs_cost_no_more_a_piece_than_fifty() {
     );
     assert!(boot < Duration::from_secs(10), "{boot:?}");
 }
+
+#[test]
+fn a_handover_of_five_thousand_is_quick_and_small() {
+    let jobs: Vec<_> = (0..5000)
+        .map(|i| exec(&format!("j{i}"), "every='30s'"))
+        .collect();
+    let w = World::with(&jobs);
+    let begin = Instant::now();
+    let text = w.state.snapshot().unwrap();
+    let state = State::restore(&text).unwrap();
+    assert_eq!(state.runs.len(), 5000);
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        text.len() < 5000 * 3000,
+        "{} bytes a job",
+        text.len() / 5000
+    );
+}
