@@ -21,7 +21,7 @@ impl Process {
     /// The run id in its environment as it was at its exec; read on first demand, `None` when there is none or we may
     /// not look.
     pub fn run(&self) -> Option<u64> {
-        *self.run.get_or_init(|| read_run(self.stat.pid))
+        *self.run.get_or_init(|| run_of(self.stat.pid))
     }
 }
 
@@ -63,8 +63,14 @@ impl Census {
     }
 }
 
-/// The value of `PROCCTL_RUN` in a process's environment.
-fn read_run(pid: u32) -> Option<u64> {
+/// The run id in a process's environment as it was at its exec (`PROCCTL_RUN`).
+pub fn run_of(pid: u32) -> Option<u64> {
+    let value = variable(pid, "PROCCTL_RUN")?;
+    value.parse().ok()
+}
+
+/// A variable in a process's environment as it was at its exec; `None` also when we may not look.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
     let mut environment = Vec::new();
     File::open(format!("/proc/{pid}/environ"))
         .ok()?
@@ -73,8 +79,8 @@ fn read_run(pid: u32) -> Option<u64> {
         .ok()?;
     let value = environment
         .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(b"PROCCTL_RUN="))?;
-    std::str::from_utf8(value).ok()?.parse().ok()
+        .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    String::from_utf8(value.to_vec()).ok()
 }
 
 /// Children of a process, straight from the kernel's list: cheap, whatever else runs on the machine.

@@ -110,6 +110,11 @@ impl Tree {
         self
     }
 
+    /// Adds members that are known from elsewhere, such as orphans that were seen to belong to it.
+    pub fn remember(&mut self, members: impl IntoIterator<Item = Member>) {
+        self.known.extend(members);
+    }
+
     /// Whose tree it is.
     pub fn target(&self) -> &Target {
         &self.target

@@ -1,69 +1,56 @@
-//! The supervisor's own log lines: to its standard error where it is in the foreground, and through a
-//! pipe to the recorder, who writes `<log>/procctl.log`. A full pipe loses lines; it never blocks.
+//! The way of the supervisor's own log lines: through a pipe to the recorder, who writes
+//! `<log>/procctl.log`. A full pipe loses lines; it never blocks.
 
-use std::io::Write;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use log::{LevelFilter, Log, Metadata, Record};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-/// The logging face; there is one a process.
-static LOG: OwnLog = OwnLog {
-    pipe: OnceLock::new(),
-    aloud: OnceLock::new(),
-};
+use crate::logging::{self, Taker};
 
-struct OwnLog {
-    pipe: OnceLock<OwnedFd>,
-    aloud: OnceLock<bool>,
+/// The end of the pipe into which lines go; there is one a process.
+static PIPE: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Whether lines go to standard error, too.
+static ALOUD: AtomicBool = AtomicBool::new(false);
+
+struct OwnLines;
+
+impl Taker for OwnLines {
+    fn take(&self, line: Vec<u8>) {
+        if let Some(pipe) = PIPE.get() {
+            let _lost_if_full = rustix::io::write(pipe, &line);
+        }
+    }
 }
 
 /// Begins to log. `aloud`: to standard error, too. Gives the end of the pipe that the recorder reads.
 ///
 /// `kept` are both ends as they came through an exec in place; without them a new pipe is made.
-pub fn begin(aloud: bool, kept: Option<(OwnedFd, OwnedFd)>) -> std::io::Result<OwnedFd> {
+pub fn begin(home: &Path, aloud: bool, kept: Option<(OwnedFd, OwnedFd)>) -> io::Result<OwnedFd> {
     let (read, write) = match kept {
         Some(ends) => ends,
         None => pipe_with(PipeFlags::CLOEXEC)?,
     };
-    // only our own end: the recorder's is set by the recorder as it likes
+    // only our own end: the recorder sets its end as it likes
     rustix::io::ioctl_fionbio(&write, true)?;
-    // a second supervisor in one process (tests) goes on with the first one's log
-    if LOG.pipe.set(write).is_ok() {
-        LOG.aloud.get_or_init(|| aloud);
-        if log::set_logger(&LOG).is_ok() {
-            log::set_max_level(LevelFilter::Info);
-        }
+    // a second supervisor in one process goes on with the first one's log
+    if PIPE.set(write).is_ok() {
+        ALOUD.store(aloud, Ordering::Relaxed);
+        logging::start(home, Some(Box::new(OwnLines)), aloud);
     }
     Ok(read)
 }
 
-/// The writing end, to be kept over an exec in place.
-pub fn pipe() -> Option<&'static OwnedFd> {
-    LOG.pipe.get()
+/// Whether lines go to standard error, too.
+pub fn is_aloud() -> bool {
+    ALOUD.load(Ordering::Relaxed)
 }
 
-impl Log for OwnLog {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
-        let stamp = chrono::Local::now().format("%Y-%m-%d %H:%M:%S%.3f");
-        let level = record.level().as_str().to_lowercase();
-        let line = format!("{stamp} {level} {}\n", record.args());
-        if self.aloud.get() == Some(&true) {
-            // a terminal that has gone away must not stop the supervisor
-            drop(std::io::stderr().lock().write_all(line.as_bytes()));
-        }
-        if let Some(pipe) = self.pipe.get() {
-            drop(rustix::io::write(pipe, line.as_bytes()));
-        }
-    }
-
-    fn flush(&self) {}
+/// The writing end, to be kept over an exec in place.
+pub fn pipe() -> Option<&'static OwnedFd> {
+    PIPE.get()
 }

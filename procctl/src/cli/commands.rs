@@ -19,19 +19,14 @@ const ENDING: Duration = Duration::from_secs(30);
 
 /// `procctl run`
 pub(super) fn run(home: &Home) -> Result<ExitCode, Failure> {
-    Err(absent(home))
+    crate::supervisor::run(home)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `procctl start` without jobs.
 pub(super) fn start(home: &Home) -> Result<ExitCode, Failure> {
-    Err(absent(home))
-}
-
-fn absent(home: &Home) -> Failure {
-    Failure::Usage(format!(
-        "{}: this program cannot supervise yet",
-        home.root.display()
-    ))
+    crate::supervisor::start(home)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `procctl stop` without jobs: comes back when the supervisor has ended.

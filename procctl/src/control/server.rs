@@ -102,6 +102,12 @@ impl Client {
         }
     }
 
+    /// A connection that was made by an earlier program in this process.
+    pub fn resume(socket: OwnedFd) -> io::Result<Client> {
+        let caller = super::permitted(socket.as_fd())?;
+        Ok(Client::new(socket, caller))
+    }
+
     /// Who speaks.
     pub fn caller(&self) -> Caller {
         self.caller

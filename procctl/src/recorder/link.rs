@@ -54,6 +54,10 @@ pub struct Link {
     begun: Duration,
     retry: Option<Duration>,
     process: Option<i32>,
+    /// Whether the waiting place has been asked for room to write.
+    asked: bool,
+    /// The recorder is one that an earlier supervisor left, and was asked for what it holds.
+    recalling: bool,
 }
 
 impl Link {
@@ -70,6 +74,8 @@ impl Link {
             begun: Duration::ZERO,
             retry: None,
             process: None,
+            asked: false,
+            recalling: false,
         }
     }
 
@@ -82,6 +88,7 @@ impl Link {
         self.take(socket, now);
         self.push_front(&ToRecorder::Recall);
         self.push_front(&hello());
+        self.recalling = true;
         true
     }
 
@@ -95,6 +102,8 @@ impl Link {
         self.socket = Some(socket);
         self.begun = now;
         self.retry = None;
+        self.asked = false;
+        self.recalling = false;
     }
 
     /// Makes the listening socket, has `start` execute a recorder on it (it gives the pid), connects
@@ -150,6 +159,17 @@ impl Link {
         self.socket.is_some() && !self.queue.is_empty()
     }
 
+    /// Whether an earlier supervisor's recorder was asked for what it holds.
+    pub fn is_recalling(&self) -> bool {
+        self.recalling && self.socket.is_some()
+    }
+
+    /// What the waiting place is to be asked for from now on, where that changes.
+    pub fn change_of_interest(&mut self) -> Option<bool> {
+        let wanted = self.wants_to_write();
+        (std::mem::replace(&mut self.asked, wanted) != wanted).then_some(wanted)
+    }
+
     /// Hands a run over. Its pipe is kept here, too, until [`Link::ended`].
     pub fn announce(&mut self, kept: Kept, process: Option<OwnedFd>) {
         let run = kept.run.run;
@@ -181,6 +201,11 @@ impl Link {
             }
         }
         self.kept.insert(kept.run.run, kept);
+    }
+
+    /// A run as it was announced.
+    pub fn kept_run(&self, run: u64) -> Option<&Run> {
+        self.kept.get(&run).map(|kept| &kept.run)
     }
 
     /// What is kept of all runs, as an exec in place must carry it over.

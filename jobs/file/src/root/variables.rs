@@ -1,10 +1,13 @@
 //! Environment variables of a job. Passwords live in them, so `Debug` shows the names alone.
 
+use crate::problem::Pos;
+use crate::secrets::Resolver;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 use std::slice;
 
 /// Names and values, in the order of the file.
@@ -19,6 +22,25 @@ struct Variable {
     name: String,
     /// Its value.
     value: String,
+}
+
+impl Variables {
+    /// The same with what `${env:NAME}` (the variables themselves first) and `${file:PATH}` stand for put in, as
+    /// `JobFile::resolve` does for a whole file. The error says what cannot be put in, one reference a line.
+    pub fn resolve(&self, home: &Path) -> Result<Variables, String> {
+        let mut resolver = Resolver::new(Some(home));
+        let mut resolved = self.clone();
+        for (_, value) in &mut resolved.0 {
+            if let Some(new) = resolver.resolve(value, Pos::default()) {
+                *value = new;
+            }
+        }
+        if resolver.found.is_empty() {
+            return Ok(resolved);
+        }
+        let all: Vec<String> = resolver.found.into_iter().map(|(_, text)| text).collect();
+        Err(all.join("\n"))
+    }
 }
 
 impl<'de> Deserialize<'de> for Variables {
