@@ -7,7 +7,7 @@ use super::action::Action;
 use super::backoff::{delay, lengthen};
 use super::entry::{Entry, Reason};
 use super::event::RunId;
-use super::job::Next;
+use super::job::{Job, Next, Run};
 use super::outcome::{Exit, LastWords, Outcome, Usage, Why, decide, explain};
 use super::spec::Start;
 use super::status::Last;
@@ -111,16 +111,7 @@ impl Turn<'_> {
             evidence: (end.words.hung).then(|| evidence.join(format!("{name}-{}.txt", run.id))),
         };
         let id = run.id;
-        let policy = &job.spec.policy;
-        let streak = if policy.kept {
-            lengthen(policy, job.streak, lasted)
-        } else if end.outcome.is_failure() {
-            job.streak.saturating_add(1)
-        } else if end.outcome == Outcome::Done {
-            0
-        } else {
-            job.streak
-        };
+        let streak = streak_after(job, end.outcome, lasted);
         if let Some(job) = self.job_mut(name) {
             job.streak = streak;
             job.last_end = Some(now.mono);
@@ -150,7 +141,7 @@ impl Turn<'_> {
         let Some(job) = self.job_mut(name) else {
             return;
         };
-        let over = |run: &mut Box<super::job::Run>| run.result.is_some();
+        let over = |run: &mut Box<Run>| run.result.is_some();
         let Some(run) = job.run.take_if(over) else {
             return;
         };
@@ -270,6 +261,20 @@ impl Turn<'_> {
             at = after;
         }
         None
+    }
+}
+
+/// Failures in a row with this end; for a kept job every end counts, since it was to go on.
+fn streak_after(job: &Job, outcome: Outcome, lasted: Duration) -> u32 {
+    let policy = &job.spec.policy;
+    if policy.kept {
+        lengthen(policy, job.streak, lasted)
+    } else if outcome.is_failure() {
+        job.streak.saturating_add(1)
+    } else if outcome == Outcome::Done {
+        0
+    } else {
+        job.streak
     }
 }
 
