@@ -11,6 +11,8 @@
 //! Hot lines lie side by side, so a scan of 4,096 slots walks 256 KiB in order. Pages above the high-water mark are
 //! never touched and cost nothing.
 
+use std::sync::atomic::AtomicU64;
+
 /// First word of every table.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"heartbt\n");
 /// Version of this layout; a table of an older one is replaced, a newer one is refused.
@@ -148,6 +150,12 @@ pub fn hot(index: u32, word: Hot) -> usize {
 /// Position of a cold word.
 pub fn cold(index: u32, word: Cold) -> usize {
     HEADER_WORDS + SLOTS as usize * HOT_WORDS + index as usize * COLD_WORDS + word as usize
+}
+
+/// The hot lines of the first `count` slots, with their index.
+pub fn hot_lines(words: &[AtomicU64], count: u32) -> impl Iterator<Item = (u32, &[AtomicU64])> {
+    let end = HEADER_WORDS + count.min(SLOTS) as usize * HOT_WORDS;
+    (0..).zip(words[HEADER_WORDS..end].chunks_exact(HOT_WORDS))
 }
 
 /// The word ranges that belong to one slot: its hot line and its cold block.

@@ -5,21 +5,31 @@
 //! This crate knows neither jobs nor schedules, and no other crate of the workspace.
 
 pub mod census;
+mod claim;
 mod error;
 pub mod evidence;
+mod execution;
 pub mod judge;
 pub mod layout;
+mod opening;
+mod ping;
 pub mod process;
 mod pulse;
 mod row;
+mod scan;
 mod shm;
 mod slot;
 mod sockets;
 mod table;
 pub mod tree;
+pub mod watchdog;
 
+pub use claim::Claim;
 pub use error::Error;
-pub use pulse::Pulse;
+pub use execution::Folders;
+pub use ping::Ping;
+pub use pulse::{Pulse, given_slot};
 pub use row::{Hung, Outcome, Row, SlotState};
+pub use scan::Sight;
 pub use slot::Slot;
-pub use table::{Claim, Table};
+pub use table::Table;

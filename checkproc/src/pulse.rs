@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::process::{self, monotonic_ns};
 use crate::row::Outcome;
-use crate::table::{Claim, Table};
-use crate::{Error, Slot};
+use crate::{Claim, Error, Slot, Table};
 
 /// The longest step of a process that claimed its own slot.
 const MAX_STEP: Duration = Duration::from_secs(24 * 3600);
@@ -44,10 +43,19 @@ impl Pulse {
         heartbeat: Option<Duration>,
         hang_grace: Duration,
     ) -> Result<Pulse, Error> {
-        let table = Table::open_own()?;
-        let (slot, own) = match attach(&table, name) {
+        Pulse::in_table(&Table::open_own()?, name, heartbeat, hang_grace)
+    }
+
+    /// The same in a given table, for tests.
+    pub fn in_table(
+        table: &Table,
+        name: &str,
+        heartbeat: Option<Duration>,
+        hang_grace: Duration,
+    ) -> Result<Pulse, Error> {
+        let (slot, own) = match attach(table, name) {
             Some(slot) => (slot, false),
-            None => claim(&table, name, heartbeat, hang_grace)?,
+            None => claim(table, name, heartbeat, hang_grace)?,
         };
         let place = Place {
             slot,
@@ -98,9 +106,8 @@ impl Pulse {
         }
         place.retry_at = now + RETRY_NS;
         let (name, shared) = (&self.shared.name, &self.shared);
-        match Table::open_own()
-            .and_then(|table| claim(&table, name, shared.heartbeat, shared.hang_grace))
-        {
+        let table = place.slot.table().reopen();
+        match table.and_then(|table| claim(&table, name, shared.heartbeat, shared.hang_grace)) {
             Ok((slot, own)) => {
                 slot.progress(place.rows, place.bytes);
                 slot.phase(&place.phase);
@@ -162,7 +169,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// The slot in `PROCCTL_SLOT` (`INDEX:GENERATION`), whoever it was claimed for.
-pub(crate) fn given_slot(table: &Table) -> Option<Slot> {
+pub fn given_slot(table: &Table) -> Option<Slot> {
     let value = std::env::var("PROCCTL_SLOT").ok()?;
     let (index, generation) = value.split_once(':')?;
     let slot = table.slot(index.parse().ok()?, generation.parse().ok()?)?;

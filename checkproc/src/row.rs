@@ -185,7 +185,7 @@ pub(crate) fn read_text(words: &[AtomicU64], index: u32, first: Cold, bytes: usi
                 .iter()
                 .flat_map(|word| word.load(Ordering::Acquire).to_le_bytes()),
         );
-        if before % 2 == 0 && sequence.load(Ordering::Acquire) == before {
+        if before.is_multiple_of(2) && sequence.load(Ordering::Acquire) == before {
             break;
         }
     }

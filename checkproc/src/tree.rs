@@ -168,9 +168,10 @@ impl Tree {
                 .filter(|process| self.carries_run(process))
                 .map(|process| process.stat.pid),
         );
+        // Neither init nor we: and their children are no members by that descent.
+        let spared = |pid: u32| pid <= 1 || pid == std::process::id();
+        pids.retain(|pid| !spared(*pid));
         add_descendants(&mut pids, census);
-        let own = std::process::id();
-        pids.retain(|pid| *pid > 1 && *pid != own);
         self.known = pids
             .iter()
             .filter_map(|pid| census.find(*pid))
@@ -283,14 +284,17 @@ fn member_of(process: &Process) -> Member {
     }
 }
 
-/// Adds children of members until nothing is added any more.
+/// Adds children of members until nothing is added any more; we are no one's descendant here, nor are our children.
 fn add_descendants(pids: &mut HashSet<u32>, census: &Census) {
+    let own = std::process::id();
     loop {
+        let child = |process: &&Process| {
+            let stat = &process.stat;
+            pids.contains(&stat.ppid) && !pids.contains(&stat.pid) && stat.pid != own
+        };
         let more: Vec<u32> = census
             .iter()
-            .filter(|process| {
-                pids.contains(&process.stat.ppid) && !pids.contains(&process.stat.pid)
-            })
+            .filter(child)
             .map(|process| process.stat.pid)
             .collect();
         if more.is_empty() {
