@@ -21,6 +21,8 @@ mod shm;
 mod slot;
 mod sockets;
 mod table;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod watchdog;
 

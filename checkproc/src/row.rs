@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::layout::{
     self, Cold, Hot, LONGEST, NAME_BYTES, NEVER, Owner, PHASE_BYTES, STEP_BYTES, State,
@@ -88,13 +88,16 @@ pub struct Row {
     pub home: u64,
     /// Run id; 0 = run by hand.
     pub run: u64,
-    /// Interval that a beat buys; `None` = unwatched.
+    /// Interval that a beat buys; `None` = unwatched. In seconds when serialised, as all durations.
+    #[serde(serialize_with = "maybe_seconds")]
     pub heartbeat: Option<Duration>,
     /// From SIGTERM to SIGKILL.
+    #[serde(serialize_with = "seconds")]
     pub hang_grace: Duration,
     /// Nanoseconds to the deadline, negative when it has passed; `None` = unwatched.
     pub deadline_in: Option<i64>,
     /// Since the last beat, or since the claim when there was none.
+    #[serde(serialize_with = "seconds")]
     pub last_beat_age: Duration,
     /// Number of beats.
     pub beats: u64,
@@ -161,6 +164,19 @@ impl Row {
             claimed_wall_us: cold(words, index, Cold::ClaimedWall),
         })
     }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+fn maybe_seconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|duration| duration.as_secs_f64())
+        .serialize(serializer)
 }
 
 fn hot(words: &[AtomicU64], index: u32, word: Hot) -> u64 {

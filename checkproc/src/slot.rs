@@ -118,7 +118,7 @@ impl Slot {
         let deadline = if heartbeat == 0 {
             NEVER
         } else {
-            (now + heartbeat.min(LONGEST)).max(step)
+            (now + heartbeat.min(LONGEST)).max(step.min(now + LONGEST))
         };
         self.hot(Hot::Deadline).store(deadline, Ordering::Release);
     }

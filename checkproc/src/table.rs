@@ -189,3 +189,7 @@ fn suffixed(uid: u32, suffix: Option<&str>) -> String {
         format!("procctl-heartbeat-{uid}-{clean}")
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

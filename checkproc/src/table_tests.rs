@@ -1,0 +1,507 @@
+//! Tables whole, torn, foreign and full; slots through all changes of hands.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::layout::{self, Cold, Hot, Owner, State, header};
+use crate::process::{monotonic_ns, own_identity};
+use crate::testing::{PrivateTable, claim, cold, set_cold, set_hot};
+use crate::{Error, Outcome, Pulse, SlotState, Table};
+
+#[test]
+fn a_slot_from_reservation_to_release() {
+    let private = PrivateTable::new();
+    let (pid, start) = own_identity();
+    let slot = private
+        .table
+        .claim(&claim("load.core-1", None, 60_000))
+        .unwrap();
+    let row = slot.row().unwrap();
+    assert_eq!(
+        (row.state, row.pid, row.start_time, row.claimer),
+        (SlotState::Reserved, pid, 0, pid)
+    );
+    assert!(
+        slot.activate(pid, start) && slot.activate(pid, start),
+        "parent and child both may"
+    );
+    assert!(!slot.activate(pid, start + 1));
+    assert!(slot.beat());
+    slot.progress(7, 8);
+    slot.phase("reading");
+    slot.step("create index", Duration::from_secs(600));
+    slot.beat();
+    let row = slot.row().unwrap();
+    assert_eq!(
+        (row.state, row.start_time, row.rows, row.bytes),
+        (SlotState::Active, start, 7, 8)
+    );
+    assert_eq!(
+        (row.phase.as_str(), row.step.as_deref(), row.name.as_str()),
+        ("reading", Some("create index"), "load.core-1")
+    );
+    assert!(
+        row.deadline_in.unwrap() > 590_000_000_000,
+        "a beat does not shorten a step"
+    );
+    slot.step_done();
+    assert!(slot.row().unwrap().deadline_in.unwrap() <= 60_000_000_000);
+    slot.end(Outcome::Failed { exit: 74 });
+    assert_eq!(
+        slot.row().unwrap().outcome,
+        Some(Outcome::Failed { exit: 74 })
+    );
+    let (index, generation) = slot.handle();
+    assert!(private.table.slot(index, generation).is_some());
+    assert!(slot.release() && !slot.release());
+    assert!(
+        private.table.slot(index, generation).is_none() && slot.row().is_none() && !slot.beat()
+    );
+    assert!(private.table.slot(layout::SLOTS, 0).is_none());
+}
+
+#[test]
+fn a_new_claim_knows_nothing_of_the_old_one() {
+    let private = PrivateTable::new();
+    let pid = Some(std::process::id());
+    let old = private.table.claim(&claim("old", pid, 1)).unwrap();
+    old.step("long", Duration::from_secs(60));
+    old.progress(1, 1);
+    old.end(Outcome::Done);
+    assert!(old.condemn(monotonic_ns()));
+    old.release();
+    let new = private.table.claim(&claim("new", pid, 60_000)).unwrap();
+    assert_eq!(new.handle().0, old.handle().0);
+    let row = new.row().unwrap();
+    assert_eq!(
+        (row.outcome, row.hung, row.step, row.rows, row.beats),
+        (None, None, None, 0, 0)
+    );
+    assert!(
+        !old.beat() && !old.release() && !old.activate(1, 1),
+        "the old handle is dead"
+    );
+    old.progress(99, 99);
+    old.end(Outcome::Stopped);
+    assert_eq!(
+        (new.row().unwrap().rows, new.row().unwrap().outcome),
+        (0, None)
+    );
+}
+
+#[test]
+fn names_and_processes_are_checked() {
+    let private = PrivateTable::new();
+    for name in ["", "a b", "a/b", "ü", &"x".repeat(64)] {
+        assert!(
+            matches!(
+                private.table.claim(&claim(name, None, 1)),
+                Err(Error::Name { .. })
+            ),
+            "{name}"
+        );
+    }
+    for pid in [0, 1, u32::MAX] {
+        assert!(
+            matches!(
+                private.table.claim(&claim("a", Some(pid), 1)),
+                Err(Error::NoProcess { .. })
+            ),
+            "{pid}"
+        );
+    }
+}
+
+#[test]
+fn steps_are_capped_and_absurd_durations_bounded() {
+    let private = PrivateTable::new();
+    let mut wanted = claim("a", Some(std::process::id()), 1000);
+    wanted.max_step = Duration::from_secs(5);
+    let slot = private.table.claim(&wanted).unwrap();
+    slot.step("for ever", Duration::MAX);
+    assert!(slot.row().unwrap().deadline_in.unwrap() <= 5_000_000_000);
+    slot.step_done();
+    slot.set_heartbeat(Some(Duration::MAX));
+    assert!(slot.row().unwrap().heartbeat.unwrap() <= Duration::from_nanos(layout::LONGEST));
+    slot.set_heartbeat(None);
+    assert_eq!(
+        (
+            slot.row().unwrap().heartbeat,
+            slot.row().unwrap().deadline_in
+        ),
+        (None, None)
+    );
+    slot.beat();
+    assert_eq!(private.table.look(u64::MAX - 1).glance.live, 0, "unwatched");
+}
+
+#[test]
+fn untouched_slots_cost_no_memory() {
+    use std::os::unix::fs::MetadataExt;
+    let private = PrivateTable::new();
+    let _slot = private.table.claim(&claim("a", None, 1)).unwrap();
+    private.table.rows();
+    private.table.look(monotonic_ns());
+    let pages = fs::metadata(private.table.path()).unwrap().blocks() * 512 / 4096;
+    assert!(pages <= 3, "{pages} pages for one slot");
+}
+
+#[test]
+fn a_full_table_refuses_the_newcomer_and_keeps_the_others() {
+    let private = PrivateTable::new();
+    let pid = Some(std::process::id());
+    let slots: Vec<_> = (0..layout::SLOTS)
+        .map(|_| private.table.claim(&claim("a", pid, 60_000)).unwrap())
+        .collect();
+    let error = private
+        .table
+        .claim(&claim("newcomer", pid, 1))
+        .err()
+        .unwrap();
+    assert!(
+        matches!(error, Error::Full { .. }) && error.to_string().contains("is full"),
+        "{error}"
+    );
+    assert!(slots.iter().all(crate::Slot::beat));
+    // A dead one makes room again.
+    set_cold(&private.table, 77, Cold::StartTime, 1);
+    assert_eq!(
+        private
+            .table
+            .claim(&claim("newcomer", pid, 1))
+            .unwrap()
+            .handle()
+            .0,
+        77
+    );
+    assert_eq!(
+        private.table.look(monotonic_ns()).glance.live,
+        layout::SLOTS as usize
+    );
+}
+
+#[test]
+fn claims_from_many_threads_never_meet() {
+    let private = PrivateTable::new();
+    let claimed: Vec<(u32, u32)> = std::thread::scope(|scope| {
+        let claimer = || {
+            let mut mine = Vec::new();
+            for round in 0..200 {
+                let slot = private.table.claim(&claim("a", None, 1)).unwrap();
+                if round % 2 == 0 {
+                    mine.push(slot.handle())
+                } else {
+                    assert!(slot.release())
+                }
+            }
+            mine
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(claimer)).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let indexes: std::collections::HashSet<u32> = claimed.iter().map(|(index, _)| *index).collect();
+    assert_eq!(indexes.len(), 400);
+}
+
+fn replaced(damage: impl FnOnce(&Table)) {
+    let private = PrivateTable::new();
+    let pulse = Pulse::in_table(
+        &private.table,
+        "job",
+        Some(Duration::from_secs(60)),
+        Duration::ZERO,
+    )
+    .unwrap();
+    pulse.progress(5, 6);
+    pulse.phase("half way");
+    damage(&private.table);
+    let fresh = private.reopened().unwrap();
+    assert!(private.table.retired(), "who has it mapped is told");
+    assert!(fresh.flaw().is_none() && private.table.flaw().is_some());
+    assert!(fresh.rows().is_empty());
+    pulse.beat();
+    let row = fresh.rows().pop().expect("the living job is there again");
+    assert_eq!(
+        (row.name.as_str(), row.rows, row.phase.as_str()),
+        ("job", 5, "half way")
+    );
+    drop(pulse);
+    assert!(fresh.rows().is_empty());
+}
+
+#[test]
+fn a_corrupt_header_is_replaced_and_the_living_come_back() {
+    for word in 0..=header::CHECKSUM {
+        replaced(|table| table.words()[word].store(0x5a5a_5a5a, Ordering::Release));
+    }
+    replaced(|table| {
+        table.words()[..64]
+            .iter()
+            .for_each(|word| word.store(u64::MAX, Ordering::Release))
+    });
+    replaced(Table::retire);
+}
+
+#[test]
+fn a_table_open_to_others_is_replaced() {
+    replaced(|table| fs::set_permissions(table.path(), fs::Permissions::from_mode(0o666)).unwrap());
+}
+
+#[test]
+fn a_table_of_another_size_is_replaced() {
+    replaced(|table| {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(table.path())
+            .unwrap();
+        file.set_len(layout::BYTES as u64 + 4096).unwrap();
+    });
+}
+
+#[test]
+fn files_that_are_no_tables_are_replaced() {
+    let private = PrivateTable::new();
+    for content in ["", "x", &"junk".repeat(4096)] {
+        fs::remove_file(private.table.path()).unwrap();
+        fs::write(private.table.path(), content).unwrap();
+        assert!(private.reopened().unwrap().flaw().is_none());
+    }
+    fs::remove_file(private.table.path()).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", private.table.path()).unwrap();
+    assert!(private.reopened().unwrap().flaw().is_none());
+    assert!(fs::symlink_metadata("/etc/hostname").is_ok());
+}
+
+#[test]
+fn a_newer_layout_is_refused_and_left_alone() {
+    let private = PrivateTable::new();
+    let words = private.table.words();
+    words[header::VERSION].store(layout::VERSION + 1, Ordering::Release);
+    let sum = layout::checksum(
+        words[..header::CHECKSUM]
+            .iter()
+            .map(|word| word.load(Ordering::Acquire)),
+    );
+    words[header::CHECKSUM].store(sum, Ordering::Release);
+    assert!(matches!(private.reopened(), Err(Error::Newer { .. })));
+    assert!(!private.table.retired());
+}
+
+#[test]
+fn many_who_find_it_bad_replace_it_once() {
+    let private = PrivateTable::new();
+    private.table.words()[header::MAGIC].store(0, Ordering::Release);
+    let inodes: std::collections::HashSet<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    use std::os::unix::fs::MetadataExt;
+                    let table = private.reopened().unwrap();
+                    assert!(!table.retired() && table.flaw().is_none());
+                    fs::metadata(table.path()).unwrap().ino()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(inodes.len(), 1);
+}
+
+#[test]
+fn a_foreign_file_stops_a_user_but_not_root() {
+    let private = PrivateTable::new();
+    if !rustix::process::geteuid().is_root() {
+        eprintln_skip("only root can make a foreign file");
+        return;
+    }
+    std::os::unix::fs::chown(private.table.path(), Some(12345), None).unwrap();
+    let fresh = private.reopened().unwrap();
+    assert!(fresh.flaw().is_none());
+    // And as a user, seen through a program that has become one.
+    std::os::unix::fs::chown(fresh.path(), Some(12345), None).unwrap();
+    let own = std::env::current_exe().unwrap();
+    let copy = std::env::temp_dir().join(format!("checkproc-foreign-{}", std::process::id()));
+    fs::copy(own, &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let name = fresh
+        .path()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let output = {
+        use std::os::unix::process::CommandExt;
+        Command::new(&copy)
+            .args([
+                "--exact",
+                "table::tests::opens_the_given_table",
+                "--nocapture",
+            ])
+            .env("CHECKPROC_TEST_TABLE", &name)
+            .uid(23456)
+            .gid(23456)
+            .output()
+            .unwrap()
+    };
+    fs::remove_file(&copy).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("belongs to uid 12345, not to uid 23456"),
+        "{text}"
+    );
+}
+
+fn eprintln_skip(why: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr().lock(), "skipped: {why}").unwrap();
+}
+
+/// Run by the test above as another user.
+#[test]
+fn opens_the_given_table() {
+    use std::io::Write;
+    let Ok(name) = std::env::var("CHECKPROC_TEST_TABLE") else {
+        return;
+    };
+    let uid = rustix::process::geteuid().as_raw();
+    let error = crate::opening::open(&name, uid)
+        .err()
+        .map(|error| error.to_string());
+    writeln!(std::io::stdout().lock(), "{}", error.unwrap_or_default()).unwrap();
+}
+
+#[test]
+fn a_lowered_mark_is_put_right_by_the_next_beat() {
+    let private = PrivateTable::new();
+    let pid = Some(std::process::id());
+    let slots: Vec<_> = (0..5)
+        .map(|_| private.table.claim(&claim("a", pid, 60_000)).unwrap())
+        .collect();
+    private.table.words()[header::HIGH_WATER].store(0, Ordering::Release);
+    assert!(slots[4].beat());
+    assert_eq!(private.table.rows().len(), 5);
+    private.table.words()[header::HIGH_WATER].store(u64::MAX, Ordering::Release);
+    assert_eq!(
+        private.table.rows().len(),
+        5,
+        "a mark beyond the table is bounded"
+    );
+}
+
+#[test]
+fn dead_claimers_are_freed_and_living_ones_are_not() {
+    let private = PrivateTable::new();
+    let table = &private.table;
+    let reserved = table.claim(&claim("a", None, 1)).unwrap().handle().0;
+    table.settle(reserved, monotonic_ns());
+    assert_eq!(table.rows().len(), 1, "its claimer lives");
+    set_cold(table, reserved, Cold::ClaimerStart, 1);
+    table.settle(reserved, monotonic_ns());
+    assert!(table.rows().is_empty());
+    // A claimer that died half-way; its pid is that of nobody.
+    let half = Owner {
+        state: State::Claiming,
+        generation: 9,
+        pid: 4_194_304,
+    };
+    set_hot(table, reserved, Hot::Owner, half.pack());
+    table.settle(reserved, monotonic_ns());
+    let slot = table.claim(&claim("b", None, 1)).unwrap();
+    assert_eq!(slot.handle(), (reserved, 10));
+}
+
+#[test]
+fn the_result_of_a_run_is_kept_for_ten_minutes() {
+    let private = PrivateTable::new();
+    let table = &private.table;
+    let mut child = Command::new("true").spawn().unwrap();
+    let mut wanted = claim("a", Some(child.id()), 1);
+    wanted.run = 42;
+    let slot = table.claim(&wanted).unwrap();
+    slot.end(Outcome::Done);
+    child.wait().unwrap();
+    let now = monotonic_ns();
+    table.settle(slot.handle().0, now);
+    table.settle(slot.handle().0, now + 599_000_000_000);
+    assert_eq!(slot.row().unwrap().outcome, Some(Outcome::Done));
+    assert!(
+        table.look(u64::MAX - 1).glance.overdue.is_empty(),
+        "the dead are not late"
+    );
+    assert!(cold(table, slot.handle().0, Cold::Ended) != 0);
+    table.settle(slot.handle().0, now + 601_000_000_000);
+    assert!(slot.row().is_none());
+}
+
+#[test]
+fn odd_slots_are_seen_and_put_right() {
+    let private = PrivateTable::new();
+    let table = &private.table;
+    let slot = table
+        .claim(&claim("a", Some(std::process::id()), 60_000))
+        .unwrap();
+    let index = slot.handle().0;
+    set_hot(table, index, Hot::Deadline, u64::MAX / 2);
+    assert_eq!(table.look(monotonic_ns()).odd, [index]);
+    table.repair(index);
+    assert!(table.look(monotonic_ns()).odd.is_empty());
+    assert!(slot.row().unwrap().deadline_in.unwrap() <= 60_000_000_000);
+    set_hot(table, index, Hot::Owner, 0x7700_0000_0000_0001);
+    assert_eq!(table.look(monotonic_ns()).odd, [index]);
+    table.repair(index);
+    assert!(table.look(monotonic_ns()).odd.is_empty() && !slot.beat());
+}
+
+#[test]
+fn a_robbed_pulse_gets_another_slot() {
+    let private = PrivateTable::new();
+    let pulse = Pulse::in_table(
+        &private.table,
+        "job",
+        Some(Duration::from_secs(60)),
+        Duration::ZERO,
+    )
+    .unwrap();
+    let old = pulse.slot().handle();
+    set_hot(&private.table, old.0, Hot::Owner, 0xff00_0000_0000_0000);
+    pulse.beat();
+    assert_ne!(pulse.slot().handle(), old);
+    assert!(pulse.slot().beat());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    /// Any words in any slots: everyone who reads or tends the table gets through.
+    #[test]
+    fn any_table_is_survived(words in proptest::collection::vec((0_usize..layout::WORDS, proptest::num::u64::ANY), 1..200)) {
+        let private = PrivateTable::new();
+        let slots: Vec<_> = (0..50).map(|_| private.table.claim(&claim("a", Some(std::process::id()), 60_000)).unwrap()).collect();
+        let [_, cold] = layout::ranges(50);
+        for (position, value) in words {
+            // Most hits near the slots in use, some anywhere; the owner keeps its own pid, or strangers would be judged.
+            let place = if value % 3 == 0 { position } else { layout::header_range().end + position % cold.end.min(20_000) };
+            private.table.words()[place].store(value, Ordering::Relaxed);
+        }
+        let sight = private.table.look(monotonic_ns());
+        for index in sight.odd {
+            private.table.repair(index);
+        }
+        private.table.rows();
+        private.table.memory();
+        slots.iter().for_each(|slot| { slot.beat(); slot.step("x", Duration::from_secs(1)); slot.row(); });
+        for index in 0..60 {
+            private.table.settle(index, monotonic_ns());
+        }
+        proptest::prop_assert!(private.reopened().is_ok());
+    }
+}
