@@ -8,6 +8,7 @@ use crate::parse::parse;
 use crate::problem::{Pos, Problem, Problems};
 use crate::root::check_name;
 use crate::secrets::{Resolver, Secrets};
+use crate::size::Size;
 use crate::trust::check_trust;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,12 @@ pub struct Settings {
     /// How often the watchdog looks at the heartbeats.
     #[serde(default = "scan_every")]
     pub scan_every: Interval,
+    /// A log that grows beyond this is set aside and a new one begun.
+    #[serde(default = "log_size")]
+    pub log_size: Size,
+    /// How many logs set aside are kept of each job.
+    #[serde(default = "log_keep")]
+    pub log_keep: u32,
     /// Limits on how many runs go on at once.
     #[serde(default, rename = "pool")]
     pub pools: Vec<Pool>,
@@ -51,6 +58,8 @@ impl Default for Settings {
             run: run(),
             max_step: max_step(),
             scan_every: scan_every(),
+            log_size: log_size(),
+            log_keep: log_keep(),
             pools: Vec::new(),
             notify: Vec::new(),
             secrets: Secrets::default(),
@@ -87,6 +96,14 @@ fn max_step() -> Interval {
 
 fn scan_every() -> Interval {
     Interval::secs(1)
+}
+
+fn log_size() -> Size {
+    Size(10 << 20)
+}
+
+fn log_keep() -> u32 {
+    5
 }
 
 impl Settings {
@@ -161,6 +178,18 @@ impl Settings {
             found.push((
                 whole,
                 "attribute `scan-every`: expected 10ms to 60s".to_string(),
+            ));
+        }
+        if self.log_size < Size(64 << 10) {
+            found.push((
+                whole,
+                "attribute `log-size`: expected at least 64K".to_string(),
+            ));
+        }
+        if self.log_keep > 1000 {
+            found.push((
+                whole,
+                "attribute `log-keep`: expected 0 to 1000".to_string(),
             ));
         }
         if self.max_step.0.is_zero() {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod failure;
+mod manual;
 mod shown;
 
 use std::ffi::OsString;
@@ -251,10 +252,8 @@ fn carry_out(cli: Cli) -> Result<ExitCode, Failure> {
             shown::print(&text)
         }
         Command::Man => {
-            let mut text = Vec::new();
-            let written = clap_mangen::Man::new(Cli::command()).render(&mut text);
-            written.map_err(|error| Failure::Output(error.to_string()))?;
-            shown::print(&text)
+            let page = manual::page(Cli::command());
+            shown::print(&page.map_err(|error| Failure::Output(error.to_string()))?)
         }
     }
 }

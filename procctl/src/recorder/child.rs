@@ -90,7 +90,7 @@ pub(super) struct Recorder<'a> {
     slots: Slots,
     queue: &'a Queue,
     troubles: Arc<Troubles>,
-    reload: &'a dyn Fn() -> Rotation,
+    reload: &'a dyn Fn() -> Option<Rotation>,
     buffer: Vec<u8>,
     alone_since: Instant,
     leaving: bool,
@@ -109,7 +109,7 @@ impl<'a> Recorder<'a> {
         ears: Ears,
         queue: &'a Queue,
         troubles: Arc<Troubles>,
-        reload: &'a dyn Fn() -> Rotation,
+        reload: &'a dyn Fn() -> Option<Rotation>,
     ) -> io::Result<Recorder<'a>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let recorder = Recorder {
@@ -272,8 +272,9 @@ impl<'a> Recorder<'a> {
                 self.say(Saying::Plain(FromRecorder::KeptAll));
             }
             ToRecorder::Reload => {
-                let rotation = (self.reload)();
-                drop(self.queue.push(Work::Rotate(rotation)));
+                if let Some(rotation) = (self.reload)() {
+                    drop(self.queue.push(Work::Rotate(rotation)));
+                }
             }
             ToRecorder::Quit => self.leaving = true,
             ToRecorder::Dropped { count } => {

@@ -16,6 +16,7 @@ mod writer;
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -72,7 +73,8 @@ pub fn run(home: &Home) -> io::Result<()> {
         bell,
         signal: signals()?,
     };
-    let reload = Rotation::default;
+    let reload = || rotation_of(&home.root);
+    drop(queue.push(Work::Rotate(rotation(home))));
     thread::scope(|scope| {
         let named = thread::Builder::new()
             .name("writer".to_owned())
@@ -83,6 +85,19 @@ pub fn run(home: &Home) -> io::Result<()> {
         queue.close();
         served
     })
+}
+
+/// How the home wants its logs kept.
+fn rotation(home: &Home) -> Rotation {
+    Rotation {
+        size: home.settings.log_size.0,
+        keep: home.settings.log_keep,
+    }
+}
+
+/// The same, read anew; `None` where the settings are wrong by now, which others tell.
+fn rotation_of(root: &Path) -> Option<Rotation> {
+    Home::open(root).as_ref().map(rotation).ok()
 }
 
 /// The recorder's own lines go the way of all others, to `<log>/recorder.log`.

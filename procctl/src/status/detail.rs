@@ -48,12 +48,15 @@ pub(super) fn render(row: &Row, view: &View, home: &Home, terminal: &Terminal) -
         text: format!("{}\n", terminal.paint(Colour::Strong, &heading)),
         terminal,
     };
-    let state = format!(
-        "{} since {} ({})",
-        row.state,
-        words::instant(row.since),
-        ago(row.since)
-    );
+    let state = match row.since < now {
+        true => format!(
+            "{} since {} ({})",
+            row.state,
+            words::instant(row.since),
+            ago(row.since)
+        ),
+        false => row.state.to_string(),
+    };
     facts.add_in(list::colour(row), "state", state);
     if let Some(problem) = &row.problem {
         facts.add_in(Colour::Bad, "problem", problem);

@@ -88,7 +88,7 @@ fn cells(row: &Row, now: DateTime<Utc>) -> Vec<Cell> {
         Cell::from(&*row.job),
         Cell::new(row.state.to_string(), colour(row)),
         or_dash(row.pid.map(|pid| pid.to_string())),
-        or_dash(Some(words::span(words::distance(row.since, now)))),
+        or_dash((row.since < now).then(|| words::span(words::distance(row.since, now)))),
         or_dash(beat.map(words::span)),
         or_dash(moved(row.rows).map(words::count)),
         or_dash(moved(row.bytes).map(words::bytes)),
