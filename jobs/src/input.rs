@@ -153,7 +153,8 @@ impl Inbox {
     /// # Errors
     /// When it cannot be moved; it is then where it was.
     pub fn move_to_done(&self, cx: &Context, input: &Input) -> Result<PathBuf, Error> {
-        self.move_to(cx, input, &self.done)
+        let mut moved = self.move_to(cx, std::slice::from_ref(input), &self.done)?;
+        Ok(moved.swap_remove(0))
     }
 
     /// As [`Inbox::move_to_done`], to `bad`.
@@ -161,22 +162,37 @@ impl Inbox {
     /// # Errors
     /// As [`Inbox::move_to_done`].
     pub fn move_to_bad(&self, cx: &Context, input: &Input) -> Result<PathBuf, Error> {
-        self.move_to(cx, input, &self.bad)
+        let mut moved = self.move_to(cx, std::slice::from_ref(input), &self.bad)?;
+        Ok(moved.swap_remove(0))
     }
 
-    fn move_to(&self, cx: &Context, input: &Input, dir: &Path) -> Result<PathBuf, Error> {
+    /// As [`Inbox::move_to_done`] for many files, which costs hardly more than one.
+    ///
+    /// # Errors
+    /// When one cannot be moved; those before it may have moved.
+    pub fn move_all_to_done(&self, cx: &Context, inputs: &[Input]) -> Result<(), Error> {
+        self.move_to(cx, inputs, &self.done).map(drop)
+    }
+
+    fn move_to(&self, cx: &Context, inputs: &[Input], dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let disk = cx.disk();
         let author = cx.author();
-        let _step = cx.step("move the input away", Duration::from_secs(600));
-        let to = publish::move_into(&disk, &input.path, dir, &author)?;
-        // The marker goes last: without its file it does nothing, while a file without its marker would stay for ever.
+        let _step = cx.step("move inputs away", Duration::from_secs(600));
+        let paths: Vec<&Path> = inputs.iter().map(|input| input.path.as_path()).collect();
+        let moved = publish::move_all_into(&disk, &paths, dir, &author)?;
+        // Markers go last: without its file a marker does nothing, while a file without its marker would stay for ever.
         if let Some(marker) = &self.marker {
-            let path = self.dir.join(marker.of(&input.name));
-            if disk.look(&path)?.is_some() {
-                publish::move_into(&disk, &path, dir, &author)?;
+            let own = |input: &Input| self.dir.join(marker.of(&input.name));
+            let mut markers = Vec::new();
+            for path in inputs.iter().map(own) {
+                if disk.look(&path)?.is_some() {
+                    markers.push(path);
+                }
             }
+            let markers: Vec<&Path> = markers.iter().map(PathBuf::as_path).collect();
+            publish::move_all_into(&disk, &markers, dir, &author)?;
         }
-        Ok(to)
+        Ok(moved)
     }
 }
 

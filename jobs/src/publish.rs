@@ -302,25 +302,55 @@ pub fn move_into(
     dir: &Path,
     author: &Author,
 ) -> Result<PathBuf, Error> {
+    let mut moved = move_all_into(disk, &[from], dir, author)?;
+    Ok(moved.swap_remove(0))
+}
+
+/// As [`move_into`] for several files, the folders synced once at the end.
+///
+/// # Errors
+/// As [`move_into`]; those before the failing one may have moved.
+pub fn move_all_into(
+    disk: &Arc<dyn Disk>,
+    files: &[&Path],
+    dir: &Path,
+    author: &Author,
+) -> Result<Vec<PathBuf>, Error> {
     disk.create_dirs(dir)?;
+    let mut left: Vec<&Path> = Vec::new();
+    let mut moved = Vec::with_capacity(files.len());
+    for &from in files {
+        moved.push(place_into(disk, from, dir, author)?);
+        if !left.contains(&folder(from)) {
+            left.push(folder(from));
+        }
+    }
+    disk.sync_dir(dir)?;
+    for old in left {
+        disk.sync_dir(old)?;
+    }
+    Ok(moved)
+}
+
+/// Gives a file a free name in a folder; the names are not durable yet.
+fn place_into(
+    disk: &Arc<dyn Disk>,
+    from: &Path,
+    dir: &Path,
+    author: &Author,
+) -> Result<PathBuf, Error> {
     let name = from.file_name().unwrap_or_default().to_owned();
     let place =
         |place: &Path| Ok(disk.rename_new(from, place)? || finish_move(&**disk, from, place)?);
-    let to = match first_free(dir, &name, place) {
+    match first_free(dir, &name, place) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
             let to = copy_into(disk, from, dir, &name, author)?;
             disk.sync_dir(dir)?;
             disk.remove(from)?;
-            to
+            Ok(to)
         }
-        to => {
-            let to = to?;
-            disk.sync_dir(dir)?;
-            to
-        }
-    };
-    disk.sync_dir(folder(from))?;
-    Ok(to)
+        to => to,
+    }
 }
 
 /// A power cut in the middle of a move may leave one file under both names: then only the old name is left to go.

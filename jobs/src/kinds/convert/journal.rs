@@ -1,11 +1,11 @@
 //! What a run killed between "the output is complete" and "the input is away" leaves for the next one to finish.
 //!
-//! The entry is made durable when the draft of the output is, and before the draft gets its name. So, as long as the input is
+//! Entries are made durable when the drafts of the outputs are, and before a draft gets its name. So, as long as the input is
 //! where it was: a draft that is there has not been published yet, and one that is gone has been, even if
 //! whoever waits for the output has taken it already.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,43 +29,47 @@ struct Entry {
     target: PathBuf,
 }
 
-/// Publishes `output` and moves its input to done, so that a kill at any point is finished by [`finish`].
+/// Publishes outputs and moves their inputs to done, so that a kill at any point is finished by [`finish`]. All outputs
+/// are in one folder.
 pub(super) fn publish(
     cx: &mut Context,
     inbox: &Inbox,
-    input: &Input,
-    output: Sealed,
-) -> Result<u64, Error> {
+    ready: Vec<(Input, Sealed)>,
+) -> Result<(), Error> {
     let disk = cx.disk();
-    let dir = folder(output.target()).to_owned();
-    let _step = cx.step("publish the output", std::time::Duration::from_secs(600));
-    // The draft's name must last as long as the entry that speaks of it.
-    disk.sync_dir(&dir)?;
-    let entry = Entry {
-        input: input.path.clone(),
-        inode: input.meta.inode,
-        length: input.meta.length,
-        modified: input.meta.modified,
-        draft: output.draft().to_owned(),
-        target: output.target().to_owned(),
+    let Some(dir) = ready
+        .first()
+        .map(|(_, output)| folder(output.target()).to_owned())
+    else {
+        return Ok(());
     };
-    let length = output.length();
-    cx.state()?.set(ENTRY, &entry)?;
-    // From here on a draft that is gone means a published one: it may go by being renamed only.
-    output.keep();
-    disk.rename(&entry.draft, &entry.target)?;
+    let _step = cx.step("publish outputs", Duration::from_secs(600));
+    // The drafts' names must last as long as the entries that speak of them.
     disk.sync_dir(&dir)?;
-    inbox.move_to_done(cx, input)?;
-    Ok(length)
+    let entries: Vec<Entry> = ready
+        .iter()
+        .map(|(input, output)| Entry::new(input, output))
+        .collect();
+    cx.state()?.set(ENTRY, &entries)?;
+    // From here on a draft that is gone means a published one: it may go by being renamed only.
+    let (inputs, outputs): (Vec<Input>, Vec<Sealed>) = ready.into_iter().unzip();
+    outputs.into_iter().for_each(Sealed::keep);
+    for entry in &entries {
+        disk.rename(&entry.draft, &entry.target)?;
+    }
+    disk.sync_dir(&dir)?;
+    inbox.move_all_to_done(cx, &inputs)
 }
 
 /// Finishes what a killed run left. To be called before drafts are swept.
 pub(super) fn finish(cx: &mut Context, inbox: &Inbox) -> Result<(), Error> {
-    let Some(entry) = cx.state()?.get::<Entry>(ENTRY)? else {
-        return Ok(());
-    };
+    let entries: Vec<Entry> = cx.state()?.get(ENTRY)?.unwrap_or_default();
     let disk = cx.disk();
-    if let Some(meta) = disk.look(&entry.input)?.filter(|meta| entry.is_of(meta)) {
+    let mut inputs = Vec::new();
+    for entry in entries {
+        let Some(meta) = disk.look(&entry.input)?.filter(|meta| entry.is_of(meta)) else {
+            continue;
+        };
         if disk.look(&entry.draft)?.is_some() {
             disk.rename(&entry.draft, &entry.target)?;
             disk.sync_dir(folder(&entry.target))?;
@@ -74,28 +78,39 @@ pub(super) fn finish(cx: &mut Context, inbox: &Inbox) -> Result<(), Error> {
             "{}: finished what a killed run began",
             entry.input.display()
         );
-        inbox.move_to_done(
-            cx,
-            &Input {
-                name: name_of(&entry.input),
-                path: entry.input,
-                meta,
-            },
-        )?;
+        inputs.push(Input {
+            name: name_of(&entry.input),
+            path: entry.input,
+            meta,
+        });
+    }
+    if !inputs.is_empty() {
+        inbox.move_all_to_done(cx, &inputs)?;
     }
     forget(cx)
 }
 
-/// Forgets the last file: it is away.
+/// Forgets the last files: they are away.
 pub(super) fn forget(cx: &mut Context) -> Result<(), Error> {
     let state = cx.state()?;
-    if state.get::<Entry>(ENTRY)?.is_some() {
+    if state.get::<Vec<Entry>>(ENTRY)?.is_some() {
         state.delete(ENTRY)?;
     }
     Ok(())
 }
 
 impl Entry {
+    fn new(input: &Input, output: &Sealed) -> Entry {
+        Entry {
+            input: input.path.clone(),
+            inode: input.meta.inode,
+            length: input.meta.length,
+            modified: input.meta.modified,
+            draft: output.draft().to_owned(),
+            target: output.target().to_owned(),
+        }
+    }
+
     /// Whether the file at the input's place is still the one that was converted.
     fn is_of(&self, meta: &Meta) -> bool {
         (self.inode, self.length, self.modified) == (meta.inode, meta.length, meta.modified)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -167,14 +168,14 @@ fn every_other_format_is_read() {
 #[test]
 fn a_waiting_output_is_not_replaced_and_rejects_keep_apart() {
     let mut home = Home::new();
-    for text in ["a,b\n1,2\n3\n", "a,b\n4,5\n6\n"] {
+    for text in ["a,b\n1,2\n3\n", "a,b\n4,5\n6\n", "a,b\n4,5\n6\n"] {
         home.put("x.csv", text.as_bytes());
         job(PLAIN).run(&mut home.cx).unwrap();
     }
-    assert_eq!(home.names("out").len(), 2);
+    assert_eq!(home.names("out").len(), 3);
     assert_eq!(home.read("out/W_x.csv"), "a,b\n1,2\n");
     assert_eq!(home.names("raw/bad").len(), 2);
-    assert_eq!(home.names("raw/done"), ["x.csv", "x.csv.1"]);
+    assert_eq!(home.names("raw/done"), ["x.csv", "x.csv.1", "x.csv.2"]);
 }
 
 #[test]
