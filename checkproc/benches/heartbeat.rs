@@ -30,7 +30,11 @@ fn measure(table: &Table) -> Result<(), Box<dyn Error>> {
         Duration::ZERO,
     )?;
     let slot = pulse.slot();
-    let beat = median(|| time(BEATS, || drop(black_box(slot.beat()))));
+    let beat = median(|| {
+        time(BEATS, || {
+            black_box(slot.beat());
+        })
+    });
     writeln!(out, "beat                        {:8.1} ns", beat * 1e9)?;
     let beat = median(|| time(BEATS, || pulse.beat()));
     writeln!(out, "beat with re-attach check   {:8.1} ns", beat * 1e9)?;

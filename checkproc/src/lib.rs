@@ -20,6 +20,7 @@ mod scan;
 mod shm;
 mod slot;
 mod sockets;
+mod system_calls;
 mod table;
 #[cfg(test)]
 mod testing;

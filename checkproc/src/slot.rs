@@ -79,23 +79,24 @@ impl Slot {
             pid: std::process::id(),
             ..owner
         };
-        if !self.swap(owner, between) {
-            // The other side was faster: fine if it did the same.
-            return self
-                .owner()
-                .is_some_and(|now| now.pid == pid || now.state == State::Claiming);
+        if self.swap(owner, between) {
+            self.cold(Cold::StartTime)
+                .store(start_time, Ordering::Release);
+            self.extend(monotonic_ns());
+            if self.swap(
+                between,
+                Owner {
+                    state: State::Active,
+                    pid,
+                    ..owner
+                },
+            ) {
+                return true;
+            }
         }
-        self.cold(Cold::StartTime)
-            .store(start_time, Ordering::Release);
-        self.extend(monotonic_ns());
-        self.swap(
-            between,
-            Owner {
-                state: State::Active,
-                pid,
-                ..owner
-            },
-        )
+        // The other side was faster, or is about to be: fine if it does the same.
+        self.owner()
+            .is_some_and(|now| now.pid == pid || now.state == State::Claiming)
     }
 
     /// The process is at work: its deadline moves to now + heartbeat. `false`: the slot is lost.

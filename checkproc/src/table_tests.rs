@@ -153,9 +153,28 @@ fn untouched_slots_cost_no_memory() {
 fn a_full_table_refuses_the_newcomer_and_keeps_the_others() {
     let private = PrivateTable::new();
     let pid = Some(std::process::id());
-    let slots: Vec<_> = (0..layout::SLOTS)
-        .map(|_| private.table.claim(&claim("a", pid, 60_000)).unwrap())
-        .collect();
+    let first = private.table.claim(&claim("a", pid, 60_000)).unwrap();
+    let (own, start) = own_identity();
+    // The others are as if claimed: sixteen thousand true claims take their time.
+    private.table.words()[header::HIGH_WATER].store(u64::from(layout::SLOTS), Ordering::Release);
+    for index in 1..layout::SLOTS {
+        let owner = Owner {
+            state: State::Active,
+            generation: 1,
+            pid: own,
+        };
+        set_cold(&private.table, index, Cold::StartTime, start);
+        set_hot(&private.table, index, Hot::Heartbeat, 60_000_000_000);
+        set_hot(
+            &private.table,
+            index,
+            Hot::Deadline,
+            monotonic_ns() + 60_000_000_000,
+        );
+        set_hot(&private.table, index, Hot::Owner, owner.pack());
+    }
+    let others = (1..layout::SLOTS).map(|index| private.table.slot(index, 1).unwrap());
+    let slots: Vec<_> = std::iter::once(first).chain(others).collect();
     let error = private
         .table
         .claim(&claim("newcomer", pid, 1))

@@ -104,6 +104,6 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
         assert!(Cli::try_parse_from(["checkproc", "--every", "0s"]).is_err());
-        assert!(Cli::try_parse_from(["checkproc", "--every", "1s", "list"]).is_err());
+        assert!(Cli::try_parse_from(["checkproc", "--once", "--every", "1s"]).is_err());
     }
 }

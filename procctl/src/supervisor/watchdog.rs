@@ -195,6 +195,8 @@ impl Supervisor {
             self.home.root.display().to_string(),
             "--every".to_string(),
             every,
+            "--control".to_string(),
+            crate::control::path(&self.home.run).display().to_string(),
             self.home.log.join("checkproc.log").display().to_string(),
         ];
         let path = environment.value("PATH").map(|path| path.to_string_lossy());
