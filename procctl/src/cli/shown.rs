@@ -16,6 +16,9 @@ use crate::status;
 /// Runs shown where nobody says how many.
 const RUNS: u32 = 20;
 
+/// Logs that are no job's.
+const OWN_LOGS: [&str; 3] = ["procctl", "recorder", "checkproc"];
+
 /// `procctl status`
 pub(super) fn status(
     home: &Home,
@@ -99,7 +102,7 @@ fn require_job(home: &Home, name: &str) -> Result<(), Failure> {
             .into_owned(),
     });
     let mut names: Vec<String> = names.chain(logs::names(&home.log)).collect();
-    if names.iter().any(|known| known == name) {
+    if names.iter().any(|known| known == name) || OWN_LOGS.contains(&name) {
         return Ok(());
     }
     names.sort();

@@ -6,7 +6,7 @@ use super::terminal::{Colour, Terminal};
 const GAP: usize = 2;
 
 /// A column that is cut keeps at least so much.
-const NARROWEST: usize = 8;
+const NARROWEST: usize = 16;
 
 /// One piece of text in its colour.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +72,10 @@ impl Columns {
 
     /// The whole table, each line with its end.
     pub fn render(&self, terminal: &Terminal) -> String {
-        let widths = self.widths(terminal.width);
-        let headings = self
-            .headings
-            .iter()
-            .map(|(name, _)| Cell::new(name, Colour::Strong));
+        let mut widths = self.natural_widths();
+        self.fit(&mut widths, terminal.width);
+        let headings = self.headings.iter();
+        let headings = headings.map(|(name, _)| Cell::new(name, Colour::Strong));
         let mut text = self.line(&headings.collect::<Vec<_>>(), &widths, terminal);
         for row in &self.rows {
             text.push_str(&self.line(row, &widths, terminal));
@@ -84,26 +83,41 @@ impl Columns {
         text
     }
 
-    /// Widths that fit `limit`: elastic columns are cut first, from the right.
-    fn widths(&self, limit: Option<usize>) -> Vec<usize> {
+    /// Widths at which nothing is cut.
+    fn natural_widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.headings.iter().map(|(name, _)| width(name)).collect();
         for row in &self.rows {
             for (widest, cell) in widths.iter_mut().zip(row) {
                 *widest = (*widest).max(width(&cell.text));
             }
         }
-        let Some(limit) = limit else { return widths };
-        let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        let mut excess = total.saturating_sub(limit);
-        for (index, (name, align)) in self.headings.iter().enumerate().rev() {
-            if *align == Align::Elastic {
-                let least = width(name).max(NARROWEST).min(widths[index]);
-                let cut = excess.min(widths[index] - least);
-                widths[index] -= cut;
-                excess -= cut;
+        widths
+    }
+
+    /// Makes widths fit `limit`, always from the right: columns that say nothing are left out (width 0), then
+    /// elastic ones are cut.
+    fn fit(&self, widths: &mut [usize], limit: Option<usize>) {
+        let Some(limit) = limit else { return };
+        let excess = |widths: &[usize]| {
+            let shown = widths.iter().filter(|width| **width > 0).count();
+            (widths.iter().sum::<usize>() + GAP * shown.saturating_sub(1)).saturating_sub(limit)
+        };
+        for index in (0..widths.len()).rev() {
+            if excess(widths) > 0 && self.says_nothing(index) {
+                widths[index] = 0;
             }
         }
-        widths
+        for (index, (_, align)) in self.headings.iter().enumerate().rev() {
+            if *align == Align::Elastic {
+                let least = NARROWEST.min(widths[index]);
+                widths[index] -= excess(widths).min(widths[index] - least);
+            }
+        }
+    }
+
+    fn says_nothing(&self, index: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(index));
+        cells.all(|cell| matches!(cell.text.as_str(), "" | "-"))
     }
 
     fn line(&self, cells: &[Cell], widths: &[usize], terminal: &Terminal) -> String {
@@ -111,11 +125,15 @@ impl Columns {
         let mut used = 0;
         let last = cells.len().saturating_sub(1);
         for (index, (cell, room)) in cells.iter().zip(widths).enumerate() {
-            let gap = if index > 0 { GAP } else { 0 };
+            if *room == 0 {
+                continue;
+            }
+            let gap = if used > 0 { GAP } else { 0 };
             let left = terminal
                 .width
                 .map_or(usize::MAX, |width| width.saturating_sub(used + gap));
-            if left == 0 {
+            // a stump of two letters would tell nothing
+            if left < width(&cell.text).min(4) || left == 0 {
                 break;
             }
             let text = cut(&cell.text, (*room).min(left));
@@ -196,6 +214,22 @@ mod tests {
              weather-in      7  done\n\
              x           12345  a[31m text 站号 that is long\n"
         );
+    }
+
+    #[test]
+    fn columns_that_say_nothing_go_first() {
+        let mut columns = Columns::new(&[
+            ("JOB", Align::Elastic),
+            ("ROWS", Align::Right),
+            ("NOTE", Align::Elastic),
+        ]);
+        columns.row(vec!["a".into(), "-".into(), "twelve chars".into()]);
+        let narrow = Terminal {
+            width: Some(17),
+            ..Terminal::NONE
+        };
+        assert_eq!(columns.render(&narrow), "JOB  NOTE\na    twelve chars\n");
+        assert!(columns.render(&Terminal::NONE).contains("ROWS"));
     }
 
     #[test]

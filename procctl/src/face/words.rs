@@ -18,6 +18,14 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// As [`span`], for what changes while one looks: no milliseconds, which would only flicker.
+pub fn age(age: Duration) -> String {
+    match age.as_secs() {
+        0 => format!("0.{}s", age.subsec_millis() / 100),
+        _ => span(age),
+    }
+}
+
 /// The span that has passed since `then`, or stays until it.
 pub fn distance(then: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     let apart = (now - then).abs();
@@ -115,6 +123,13 @@ mod tests {
             texts,
             ["0ms", "850ms", "1.2s", "12s", "3m05s", "2h07m", "4d13h"]
         );
+    }
+
+    #[test]
+    fn ages_do_not_flicker() {
+        assert_eq!(age(Duration::from_millis(63)), "0.0s");
+        assert_eq!(age(Duration::from_millis(863)), "0.8s");
+        assert_eq!(age(Duration::from_secs(63)), "1m03s");
     }
 
     #[test]

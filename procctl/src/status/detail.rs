@@ -38,7 +38,7 @@ impl Facts<'_> {
 /// Renders one job, each line with its end.
 pub(super) fn render(row: &Row, view: &View, home: &Home, terminal: &Terminal) -> String {
     let now = view.status.at;
-    let ago = |then| words::span(words::distance(then, now));
+    let ago = |then| words::age(words::distance(then, now));
     let heading = match (row.kind.is_empty(), row.schedule.is_empty()) {
         (true, _) => row.job.to_string(),
         (false, true) => format!("{}: {}", row.job, row.kind),
@@ -84,11 +84,14 @@ pub(super) fn render(row: &Row, view: &View, home: &Home, terminal: &Terminal) -
         );
     }
     if view.absent.is_none() {
-        let (starts, failures, skipped) = (row.starts, row.failures, row.skipped);
-        facts.add(
-            "starts",
-            format!("{starts} since the supervisor began, {skipped} left out, {failures} failures in a row"),
-        );
+        let mut text = format!("{} since the supervisor began", row.starts);
+        if row.skipped > 0 {
+            text.push_str(&format!(", {} left out", row.skipped));
+        }
+        if row.failures > 0 {
+            text.push_str(&format!(", failures in a row: {}", row.failures));
+        }
+        facts.add("starts", text);
     }
     if !row.file.as_os_str().is_empty() {
         facts.add("file", row.file.display().to_string());
@@ -128,7 +131,7 @@ fn live(facts: &mut Facts<'_>, row: &Row) {
     {
         Some(age) => facts.add(
             "last beat",
-            format!("{} ago, {} so far", words::span(age), words::count(beats)),
+            format!("{} ago, {} so far", words::age(age), words::count(beats)),
         ),
         None => facts.add_in(Colour::Faint, "last beat", "unwatched"),
     }
@@ -142,7 +145,12 @@ fn live(facts: &mut Facts<'_>, row: &Row) {
     if let Some(phase) = &row.phase {
         facts.add("doing", phase);
     }
-    if let Some(says) = &row.says {
+    // what it says is what its slot shows, too, unless it has said something else since
+    if let Some(says) = row
+        .says
+        .as_ref()
+        .filter(|says| row.phase.as_ref() != Some(*says))
+    {
         facts.add("says", says);
     }
 }

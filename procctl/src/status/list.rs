@@ -60,7 +60,7 @@ fn summary(status: &Status) -> String {
         .collect();
     let (jobs, age) = (
         status.jobs.len(),
-        words::span(words::distance(status.since, status.at)),
+        words::age(words::distance(status.since, status.at)),
     );
     let plural = if jobs == 1 { "" } else { "s" };
     let counts = if counts.is_empty() {
@@ -88,8 +88,8 @@ fn cells(row: &Row, now: DateTime<Utc>) -> Vec<Cell> {
         Cell::from(&*row.job),
         Cell::new(row.state.to_string(), colour(row)),
         or_dash(row.pid.map(|pid| pid.to_string())),
-        or_dash((row.since < now).then(|| words::span(words::distance(row.since, now)))),
-        or_dash(beat.map(words::span)),
+        or_dash((row.since < now).then(|| words::age(words::distance(row.since, now)))),
+        or_dash(beat.map(words::age)),
         or_dash(moved(row.rows).map(words::count)),
         or_dash(moved(row.bytes).map(words::bytes)),
         last(row.last.as_ref(), now),
@@ -119,7 +119,7 @@ fn last(last: Option<&Last>, now: DateTime<Utc>) -> Cell {
     } else {
         Colour::Plain
     };
-    let age = words::span(words::distance(last.ended, now));
+    let age = words::age(words::distance(last.ended, now));
     Cell::new(format!("{} {age} ago", last.outcome), colour)
 }
 
@@ -132,13 +132,19 @@ pub(super) fn until(next: DateTime<Utc>, now: DateTime<Utc>) -> String {
         let local = next.with_timezone(&chrono::Local);
         return local.format("%m-%d %H:%M").to_string();
     }
-    format!("in {}", words::span(words::distance(next, now)))
+    format!("in {}", words::age(words::distance(next, now)))
 }
 
 fn note(row: &Row) -> Cell {
     if let Some(problem) = &row.problem {
         let first = problem.lines().next().unwrap_or_default();
-        return Cell::new(first, Colour::Bad);
+        // the folder is every file's
+        let folder = row
+            .file
+            .parent()
+            .map(|folder| format!("{}/", folder.display()));
+        let short = folder.and_then(|folder| first.strip_prefix(&folder));
+        return Cell::new(short.unwrap_or(first), Colour::Bad);
     }
     let text = row.says.as_deref().or(row.phase.as_deref());
     Cell::new(text.unwrap_or_default(), Colour::Faint)

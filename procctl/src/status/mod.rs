@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::control::client::{Connection, Error};
 use crate::face::terminal::{Screen, Terminal};
+use crate::face::words;
 use crate::plan::status::Status;
 use crate::plan::{Answer, Request};
 
@@ -42,14 +43,8 @@ pub struct View {
 
 /// Asks for one job, or all.
 pub fn look(home: &Home, job: Option<&str>) -> View {
-    let asked = Connection::open(&home.run)
-        .and_then(|mut connection| connection.ask(&Request::Status { job: None }, Some(PATIENCE)));
-    let (mut status, absent) = match asked {
-        Ok(Answer::Status(status)) => (status, None),
-        Ok(_) => (
-            absent::look(home),
-            Some(Error::Lost(io::ErrorKind::InvalidData.into())),
-        ),
+    let (mut status, absent) = match ask(home, job) {
+        Ok(status) => (status, None),
         Err(error) => (absent::look(home), Some(error)),
     };
     slots::fill(&mut status, home);
@@ -58,13 +53,28 @@ pub fn look(home: &Home, job: Option<&str>) -> View {
         let names: Vec<String> = status.jobs.iter().map(|row| row.job.to_string()).collect();
         status.jobs.retain(|row| *row.job == *job);
         if status.jobs.is_empty() {
-            unknown = Some(crate::face::words::nearest(job, &names));
+            unknown = Some(words::nearest(job, &names));
         }
     }
     View {
         status,
         absent,
         unknown,
+    }
+}
+
+/// The supervisor's answer. Asked for a job that it does not know it tells about all.
+fn ask(home: &Home, job: Option<&str>) -> Result<Status, Error> {
+    let mut connection = Connection::open(&home.run)?;
+    let job = job.map(str::to_owned);
+    let all = Request::Status { job: None };
+    let answer = match connection.ask(&Request::Status { job: job.clone() }, Some(PATIENCE)) {
+        Err(Error::Refused(_)) if job.is_some() => connection.ask(&all, Some(PATIENCE)),
+        answer => answer,
+    };
+    match answer? {
+        Answer::Status(status) => Ok(status),
+        _ => Err(Error::Lost(io::ErrorKind::InvalidData.into())),
     }
 }
 
