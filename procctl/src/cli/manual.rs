@@ -61,7 +61,7 @@ fn section(command: &Command) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::arguments::Cli;
     use clap::CommandFactory as _;
 
     #[test]

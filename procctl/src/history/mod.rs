@@ -3,8 +3,10 @@
 
 pub mod list;
 mod reading;
+mod retention;
 mod store;
 mod tables;
 
 pub use reading::{History, Unreadable};
-pub use store::{Retention, Store};
+pub use retention::Retention;
+pub use store::Store;

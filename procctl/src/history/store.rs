@@ -7,41 +7,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode};
 
+use super::retention::{self, Retention};
 use super::tables;
 use crate::plan::Entry;
 
 /// Most entries that wait for a disk.
 const MOST_WAITING: usize = 20_000;
 
-/// Most runs that one step of pruning removes.
-const PRUNE_STEP: u32 = 200;
-
 /// Every so many runs the job of the last one is pruned; a prime, so that jobs that take turns all
 /// have theirs.
 const PRUNE_EVERY: u64 = 97;
-
-/// What is kept for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Most runs of one job.
-    pub runs_of_a_job: u32,
-    /// Most runs of all jobs together.
-    pub runs: u32,
-    /// Older runs go.
-    pub age: Duration,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Retention {
-            runs_of_a_job: 10_000,
-            runs: 1_000_000,
-            age: Duration::from_hours(90 * 24),
-        }
-    }
-}
 
 /// The history's file, open as long as entries come.
 #[derive(Debug)]
@@ -126,14 +103,14 @@ impl Store {
                 tables::insert(&mut insert, entry)?;
                 self.written += 1;
                 if self.written.is_multiple_of(PRUNE_EVERY) {
-                    evidence.extend(prune(&transaction, &entry.job, self.retention)?);
+                    evidence.extend(retention::prune(&transaction, &entry.job, self.retention)?);
                 }
             }
         }
         transaction.commit()?;
         self.waiting = VecDeque::new();
         for name in evidence {
-            forget_evidence(&self.evidence.join(name));
+            retention::forget_evidence(&self.evidence.join(name));
         }
         Ok(())
     }
@@ -203,51 +180,6 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Ok(aside)
-}
-
-/// Removes some of what is too much; the names of evidence files that go with it.
-fn prune(database: &Connection, job: &str, keep: Retention) -> rusqlite::Result<Vec<String>> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let oldest = now.saturating_sub(keep.age).as_micros();
-    let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
-    let surplus = "SELECT started FROM run WHERE job = ? ORDER BY started DESC LIMIT 1 OFFSET ?";
-    let last: Option<i64> = database
-        .prepare_cached(surplus)?
-        .query_row(params![job, keep.runs_of_a_job], |row| row.get(0))
-        .optional()?;
-    let before = last.map_or(oldest, |last| oldest.max(last));
-    let of_job = "DELETE FROM run WHERE id IN
-        (SELECT id FROM run WHERE job = ? AND started <= ? ORDER BY started LIMIT ?)
-        RETURNING job, run";
-    // the oldest of all jobs, also of those that never run again
-    let of_all = "DELETE FROM run WHERE id IN (SELECT id FROM run ORDER BY id LIMIT ?3)
-        AND (id <= (SELECT max(id) FROM run) - ?1 OR started <= ?2)
-        RETURNING job, run";
-    let name = |row: &rusqlite::Row<'_>| {
-        let (job, run): (String, i64) = (row.get(0)?, row.get(1)?);
-        Ok(format!("{job}-{run}.txt"))
-    };
-    let mut names = Vec::new();
-    let mut statement = database.prepare_cached(of_job)?;
-    for gone in statement.query_map(params![job, before, PRUNE_STEP], name)? {
-        names.push(gone?);
-    }
-    let mut statement = database.prepare_cached(of_all)?;
-    for gone in statement.query_map(params![keep.runs, oldest, PRUNE_STEP], name)? {
-        names.push(gone?);
-    }
-    Ok(names)
-}
-
-fn forget_evidence(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::warn!("remove {}: {error}", path.display());
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::message::{self, FromRecorder, LARGEST, Run, ToRecorder};
 use super::peer::{Peer, Saying};
 use super::queue::{Queue, Work};
 use super::slots::Slots;
-use super::stamp;
+use super::source::Source;
 use super::writer::Troubles;
 
 /// How long a recorder whose runs have all ended waits for a supervisor to ask how.
@@ -31,45 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Messages taken from the supervisor before the pipes have their turn.
 const MOST_AT_ONCE: usize = 256;
-
-/// What an epoll event is about, packed into its 64 bits: the run's id and one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Listener,
-    Peer,
-    Bell,
-    Signal,
-    Output(u64),
-    Notify(u64),
-    Process(u64),
-}
-
-impl Source {
-    fn word(self) -> u64 {
-        match self {
-            Source::Listener => 0,
-            Source::Peer => 1 << 2,
-            Source::Bell => 2 << 2,
-            Source::Signal => 3 << 2,
-            Source::Output(run) => run << 2 | 1,
-            Source::Notify(run) => run << 2 | 2,
-            Source::Process(run) => run << 2 | 3,
-        }
-    }
-
-    fn from_word(word: u64) -> Source {
-        let run = word >> 2;
-        match (word & 3, run) {
-            (1, run) => Source::Output(run),
-            (2, run) => Source::Notify(run),
-            (3, run) => Source::Process(run),
-            (_, 0) => Source::Listener,
-            (_, 1) => Source::Peer,
-            (_, 2) => Source::Bell,
-            (_, _) => Source::Signal,
-        }
-    }
-}
 
 /// Descriptors that the loop is given.
 pub(super) struct Ears {
@@ -321,7 +282,8 @@ impl<'a> Recorder<'a> {
             return false;
         };
         if !output.text.is_empty() {
-            store(held, output.text, self.queue, self.leaving);
+            let patience = self.leaving.then_some(PATIENCE);
+            held.store(output.text, self.queue, patience);
         }
         if output.last {
             self.alone_since = Instant::now();
@@ -400,55 +362,9 @@ impl<'a> Recorder<'a> {
             if let Some(held) = self.held.get_mut(&run) {
                 let rest = held.rest();
                 if !rest.is_empty() {
-                    store(held, rest, self.queue, true);
+                    held.store(rest, self.queue, Some(PATIENCE));
                 }
             }
-        }
-    }
-}
-
-/// Hands lines to the writer; counts them where there is no room, and says so with the next that find it.
-fn store(held: &mut Held, text: Vec<u8>, queue: &Queue, patient: bool) {
-    let job = held.run.job.clone();
-    let lines = text.iter().filter(|byte| **byte == b'\n').count();
-    let mut noted = text;
-    if held.dropped > 0 {
-        let note = format!(
-            "{}procctl: {} lines before this are lost, the disk of the log was too slow\n",
-            stamp(),
-            held.dropped
-        );
-        noted.splice(0..0, note.into_bytes());
-    }
-    let work = Work::Lines { job, text: noted };
-    let pushed = if patient {
-        queue.push_patiently(work, PATIENCE)
-    } else {
-        queue.push(work)
-    };
-    match pushed {
-        Ok(()) => held.dropped = 0,
-        Err(_) => held.dropped += u64::try_from(lines).unwrap_or(u64::MAX),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_survive_their_packing() {
-        let run = u64::MAX >> 2;
-        for source in [
-            Source::Listener,
-            Source::Peer,
-            Source::Bell,
-            Source::Signal,
-            Source::Output(run),
-            Source::Notify(0),
-            Source::Process(7),
-        ] {
-            assert_eq!(Source::from_word(source.word()), source);
         }
     }
 }

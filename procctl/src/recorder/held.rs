@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::lines::Lines;
 use super::message::{Attached, Beats, Notice, Run};
 use super::notify::{self, Word};
+use super::queue::{Queue, Work};
 use super::stamp;
 use crate::spawn;
 
@@ -37,7 +38,7 @@ pub(super) struct Held {
     /// The supervisor knows how it ended.
     pub(super) settled: bool,
     /// Lines that found no room in the queue since the last that did.
-    pub(super) dropped: u64,
+    dropped: u64,
     lines: Lines,
     said: String,
 }
@@ -156,6 +157,32 @@ impl Held {
             text,
             last: got == 0,
         })
+    }
+
+    /// Hands lines to the writer, waiting for room where `patience` is given. Lines that find none are counted, and
+    /// the next that find room say so.
+    pub(super) fn store(&mut self, text: Vec<u8>, queue: &Queue, patience: Option<Duration>) {
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        let mut noted = text;
+        if self.dropped > 0 {
+            let (stamp, dropped) = (stamp(), self.dropped);
+            let note = format!(
+                "{stamp}procctl: {dropped} lines before this are lost, the disk of the log was too slow\n"
+            );
+            noted.splice(0..0, note.into_bytes());
+        }
+        let work = Work::Lines {
+            job: self.run.job.clone(),
+            text: noted,
+        };
+        let pushed = match patience {
+            Some(patience) => queue.push_patiently(work, patience),
+            None => queue.push(work),
+        };
+        match pushed {
+            Ok(()) => self.dropped = 0,
+            Err(_) => self.dropped += u64::try_from(lines).unwrap_or(u64::MAX),
+        }
     }
 
     /// The line that has begun and not ended, at the very end.

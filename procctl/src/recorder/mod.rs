@@ -11,6 +11,7 @@ pub mod notify;
 mod peer;
 mod queue;
 mod slots;
+mod source;
 mod writer;
 
 use std::fs;

@@ -17,7 +17,9 @@ pub(super) fn look(home: &Home) -> Status {
     let now = Utc::now();
     let files = jobfile::load_folder(&home.jobs).unwrap_or_default();
     let mut jobs: Vec<Row> = files.into_iter().map(|file| row(file, now)).collect();
-    for slot in slots::live(home).into_values() {
+    let runs = slots::live(home).into_values();
+    // the watchdog has a slot, too
+    for slot in runs.filter(|slot| slot.name != "checkproc") {
         let place = jobs.iter().position(|row| *row.job == *slot.name);
         let place = place.unwrap_or_else(|| {
             jobs.push(empty(&slot.name, PathBuf::new(), now));
