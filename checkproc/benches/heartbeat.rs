@@ -30,6 +30,12 @@ fn measure(table: &Table) -> Result<(), Box<dyn Error>> {
         Duration::ZERO,
     )?;
     let slot = pulse.slot();
+    let clock = median(|| {
+        time(BEATS, || {
+            black_box(monotonic_ns());
+        })
+    });
+    writeln!(out, "clock_gettime alone         {:8.1} ns", clock * 1e9)?;
     let beat = median(|| {
         time(BEATS, || {
             black_box(slot.beat());
@@ -58,7 +64,7 @@ fn measure(table: &Table) -> Result<(), Box<dyn Error>> {
         LIVE - 1,
         claims * 1e6
     )?;
-    let scan = median(|| time(SCANS, || drop(black_box(table.look(monotonic_ns())))));
+    let scan = median(|| time(SCANS, || drop(black_box(table.look(monotonic_ns(), None)))));
     writeln!(out, "scan of {LIVE} live slots     {:8.2} us", scan * 1e6)?;
     let mut memory = table.memory();
     let whole = median(|| {
@@ -67,7 +73,7 @@ fn measure(table: &Table) -> Result<(), Box<dyn Error>> {
                 now: monotonic_ns(),
                 offset: suspended_ns(),
             };
-            let sight = table.look(moment.now);
+            let sight = table.look(moment.now, None);
             drop(black_box(judge(
                 &mut memory,
                 &sight.glance,

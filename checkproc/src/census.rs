@@ -19,9 +19,13 @@ pub struct Process {
 
 impl Process {
     /// The run id in its environment as it was at its exec; read on first demand, `None` when there is none or we may
-    /// not look.
+    /// not look. A process that waits in the kernel is not asked: it may hold the lock that the answer needs, and then
+    /// we would wait with it.
     pub fn run(&self) -> Option<u64> {
-        *self.run.get_or_init(|| run_of(self.stat.pid))
+        *self.run.get_or_init(|| match self.stat.state {
+            'D' => None,
+            _ => run_of(self.stat.pid),
+        })
     }
 }
 

@@ -3,12 +3,14 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::census::Census;
 use crate::evidence;
 use crate::process::{self, ProcStat, Signal, bounded_ns, monotonic_ns};
 use crate::row::Row;
+use crate::scan::REMIND;
 use crate::tree::{Report, Target, Tree, cgroup_of};
 use crate::{Slot, SlotState};
 
@@ -18,6 +20,10 @@ const LOOK_AGAIN: u64 = 50_000_000;
 const GIVE_UP: u64 = 3_000_000_000;
 /// Until a stuck tree is looked at again, in nanoseconds.
 const STUCK_LOOK: u64 = 1_000_000_000;
+
+/// Evidence that takes longer than this is not waited for.
+const EVIDENCE_TIME: Duration = Duration::from_millis(1000);
+const EVIDENCE_STACK: usize = 512 * 1024;
 
 /// Where logs lie and evidence goes.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +52,7 @@ pub(crate) struct Execution {
     stage: Stage,
     begun: u64,
     due: u64,
+    say_again: u64,
 }
 
 impl Execution {
@@ -99,6 +106,7 @@ impl Execution {
             stage: Stage::Asked,
             begun,
             due,
+            say_again: 0,
         };
         execution.complain(&report);
         Some(execution)
@@ -191,10 +199,12 @@ impl Execution {
         }
     }
 
-    fn report_stuck(&self, now: u64) {
-        if !self.slot.note_stuck(now) {
+    fn report_stuck(&mut self, now: u64) {
+        if now < self.say_again {
             return;
         }
+        self.say_again = now + REMIND;
+        self.slot.note_stuck(now);
         for member in self.tree.alive() {
             log::error!("`{}`: {}", self.job, why_stuck(member.pid));
         }
@@ -213,12 +223,33 @@ pub(crate) fn why_stuck(pid: u32) -> String {
     }
 }
 
-/// Writes the evidence and says where it is.
+/// Takes evidence and says where it is. A thread of its own does it: a kernel or a disk that does not answer must not keep the
+/// hung process alive.
 fn record(row: &Row, late_ns: u64, folders: &Folders) -> String {
+    let (sender, receiver) = mpsc::channel();
+    let (owned_row, owned_folders) = (row.clone(), folders.clone());
+    let take = move || {
+        // Nobody may be waiting for the answer any more.
+        sender
+            .send(write_record(&owned_row, late_ns, &owned_folders))
+            .ok();
+    };
+    let builder = std::thread::Builder::new().name("evidence".to_owned());
+    match builder.stack_size(EVIDENCE_STACK).spawn(take) {
+        Ok(_) => receiver
+            .recv_timeout(EVIDENCE_TIME)
+            .unwrap_or_else(|_| "evidence does not come".to_owned()),
+        // No thread to be had, as under a fork bomb.
+        Err(_) => write_record(row, late_ns, folders),
+    }
+}
+
+fn write_record(row: &Row, late_ns: u64, folders: &Folders) -> String {
+    let name = row.name.replace('/', "_");
     let log = folders
         .logs
         .as_ref()
-        .map(|folder| folder.join(format!("{}.log", row.name.replace('/', "_"))));
+        .map(|folder| folder.join(format!("{name}.log")));
     let text = evidence::headline(row, late_ns)
         + &evidence::collect(row.pid, row.start_time, log.as_deref());
     let Some(folder) = &folders.evidence else {
@@ -228,7 +259,6 @@ fn record(row: &Row, late_ns: u64, folders: &Folders) -> String {
     let path = evidence::path(folder, row);
     match evidence::write(&path, &text) {
         Ok(()) => format!("evidence in {}", path.display()),
-        // A full disk must not keep a hung job alive.
         Err(error) => {
             log::warn!(
                 "no evidence file on `{}` ({error}: {}), so here it is:\n{text}",

@@ -12,7 +12,7 @@ const LINGER: u64 = 600 * 1_000_000_000;
 /// A condemned process that still lives this long after its grace may be condemned again: the first watchdog is gone.
 const PATIENCE: u64 = 10 * 1_000_000_000;
 /// A standing trouble is said again after this long, in nanoseconds.
-const REMIND: u64 = 600 * 1_000_000_000;
+pub(crate) const REMIND: u64 = 600 * 1_000_000_000;
 
 /// What the slots say at one moment.
 #[derive(Debug, Default)]
@@ -24,8 +24,8 @@ pub struct Sight {
 }
 
 impl Table {
-    /// Looks at every slot in use: one cache line each, no system call.
-    pub fn look(&self, now: u64) -> Sight {
+    /// Looks at every slot in use, or at those of a home and of none: one cache line each, no system call.
+    pub fn look(&self, now: u64, home: Option<u64>) -> Sight {
         let mut sight = Sight::default();
         for (index, line) in layout::hot_lines(self.words(), self.high_water()) {
             let word = |part: Hot| line[part as usize].load(Ordering::Acquire);
@@ -37,7 +37,8 @@ impl Table {
                 continue;
             }
             let (deadline, heartbeat) = (word(Hot::Deadline), word(Hot::Heartbeat));
-            if heartbeat == 0 || deadline == NEVER {
+            let theirs = home.is_some_and(|home| ![0, home].contains(&word(Hot::Home)));
+            if heartbeat == 0 || deadline == NEVER || theirs {
                 continue;
             }
             sight.glance.live += 1;
@@ -156,7 +157,8 @@ impl Slot {
     pub(crate) fn condemn(&self, now: u64) -> bool {
         let hung = self.word(Cold::Hung);
         let seen = hung.load(Ordering::Acquire);
-        !self.is_condemned(now)
+        self.owner().is_some()
+            && !self.is_condemned(now)
             && hung
                 .compare_exchange(seen, now, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
@@ -174,7 +176,9 @@ impl Slot {
 
     /// Takes the mark back: it has beaten after all.
     pub(crate) fn pardon(&self) {
-        self.word(Cold::Hung).store(0, Ordering::Release);
+        if self.owner().is_some() {
+            self.word(Cold::Hung).store(0, Ordering::Release);
+        }
     }
 
     /// Has its deadline passed?
@@ -187,7 +191,7 @@ impl Slot {
     pub(crate) fn note_stuck(&self, now: u64) -> bool {
         let stuck = self.word(Cold::Stuck);
         let seen = stuck.load(Ordering::Acquire);
-        let due = seen == 0 || seen > now || now - seen > REMIND;
+        let due = self.owner().is_some() && (seen == 0 || seen > now || now - seen > REMIND);
         due && stuck
             .compare_exchange(seen, now, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()

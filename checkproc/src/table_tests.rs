@@ -135,7 +135,11 @@ fn steps_are_capped_and_absurd_durations_bounded() {
         (None, None)
     );
     slot.beat();
-    assert_eq!(private.table.look(u64::MAX - 1).glance.live, 0, "unwatched");
+    assert_eq!(
+        private.table.look(u64::MAX - 1, None).glance.live,
+        0,
+        "unwatched"
+    );
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn untouched_slots_cost_no_memory() {
     let private = PrivateTable::new();
     let _slot = private.table.claim(&claim("a", None, 1)).unwrap();
     private.table.rows();
-    private.table.look(monotonic_ns());
+    private.table.look(monotonic_ns(), None);
     let pages = fs::metadata(private.table.path()).unwrap().blocks() * 512 / 4096;
     assert!(pages <= 3, "{pages} pages for one slot");
 }
@@ -197,7 +201,7 @@ fn a_full_table_refuses_the_newcomer_and_keeps_the_others() {
         77
     );
     assert_eq!(
-        private.table.look(monotonic_ns()).glance.live,
+        private.table.look(monotonic_ns(), None).glance.live,
         layout::SLOTS as usize
     );
 }
@@ -454,7 +458,7 @@ fn the_result_of_a_run_is_kept_for_ten_minutes() {
     table.settle(slot.handle().0, now + 599_000_000_000);
     assert_eq!(slot.row().unwrap().outcome, Some(Outcome::Done));
     assert!(
-        table.look(u64::MAX - 1).glance.overdue.is_empty(),
+        table.look(u64::MAX - 1, None).glance.overdue.is_empty(),
         "the dead are not late"
     );
     assert!(cold(table, slot.handle().0, Cold::Ended) != 0);
@@ -471,14 +475,14 @@ fn odd_slots_are_seen_and_put_right() {
         .unwrap();
     let index = slot.handle().0;
     set_hot(table, index, Hot::Deadline, u64::MAX / 2);
-    assert_eq!(table.look(monotonic_ns()).odd, [index]);
+    assert_eq!(table.look(monotonic_ns(), None).odd, [index]);
     table.repair(index);
-    assert!(table.look(monotonic_ns()).odd.is_empty());
+    assert!(table.look(monotonic_ns(), None).odd.is_empty());
     assert!(slot.row().unwrap().deadline_in.unwrap() <= 60_000_000_000);
     set_hot(table, index, Hot::Owner, 0x7700_0000_0000_0001);
-    assert_eq!(table.look(monotonic_ns()).odd, [index]);
+    assert_eq!(table.look(monotonic_ns(), None).odd, [index]);
     table.repair(index);
-    assert!(table.look(monotonic_ns()).odd.is_empty() && !slot.beat());
+    assert!(table.look(monotonic_ns(), None).odd.is_empty() && !slot.beat());
 }
 
 #[test]
@@ -511,7 +515,7 @@ proptest::proptest! {
             let place = if value % 3 == 0 { position } else { layout::header_range().end + position % cold.end.min(20_000) };
             private.table.words()[place].store(value, Ordering::Relaxed);
         }
-        let sight = private.table.look(monotonic_ns());
+        let sight = private.table.look(monotonic_ns(), None);
         for index in sight.odd {
             private.table.repair(index);
         }

@@ -59,7 +59,7 @@ impl Watch {
             now: monotonic_ns(),
             offset: suspended_ns(),
         };
-        let mut sight = self.table.look(moment.now);
+        let mut sight = self.table.look(moment.now, self.rules.home);
         for index in sight.odd.drain(..) {
             log::warn!(
                 "slot {index} of {} held impossible values: put right",
@@ -102,15 +102,11 @@ impl Watch {
 
     /// Is this overdue slot one for the judge? Settles those whose process is gone.
     fn is_judged(&self, slot: &Overdue, now: u64) -> bool {
-        let ours = self
-            .rules
-            .home
-            .is_none_or(|home| slot.home == 0 || slot.home == home);
         let at_work = self
             .executions
             .iter()
             .any(|execution| execution.handle() == (slot.index, slot.generation));
-        if !ours || at_work || slot.pid == std::process::id() {
+        if at_work || slot.pid == std::process::id() {
             return false;
         }
         let Some(held) = self.table.slot(slot.index, slot.generation) else {
@@ -259,11 +255,15 @@ impl Watchdog {
         uids.sort_unstable();
         uids.dedup();
         uids.retain(|uid| !self.watches.iter().any(|watch| watch.table.uid() == *uid));
+        // A table that cannot be had must not hide the others.
+        let mut trouble = Ok(());
         for uid in uids {
-            self.watches
-                .push(Watch::new(Table::open_for(uid)?, self.rules.clone()));
+            match Table::open_for(uid) {
+                Ok(table) => self.watches.push(Watch::new(table, self.rules.clone())),
+                Err(error) => trouble = Err(error),
+            }
         }
-        Ok(())
+        trouble
     }
 
     fn complain(&mut self, error: &Error) {
