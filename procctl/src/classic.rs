@@ -3,25 +3,25 @@
 
 use std::ffi::{CString, OsString};
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Pid, access};
 
+use crate::background;
 use crate::error::Error;
 use crate::launch::{self, Launch, NOT_EXECUTED};
-use crate::spawn::{self, Side};
+use crate::spawn;
 
 /// The pause after a program that could not even be executed, where the wanted one is shorter:
 /// it may come back (a new version is being installed), but a busy loop helps nobody.
 const SHORTEST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Detaches and runs `command` for ever, sleeping `pause` after each end. Returns in the process that
+/// Detaches and runs `command` for ever, sleeping `pause` after each end. Comes back in the process that
 /// the user started; the loop itself never does.
 ///
 /// A program that is not there is an error before anything is detached.
@@ -32,19 +32,17 @@ pub fn run(pause: Duration, command: &[OsString]) -> Result<(), Error> {
         found: false,
     })?;
     let programs = find(&program.to_string_lossy(), &folder)?;
+    if !background::is_here() {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        return background::enter(&words, &folder, None);
+    }
+    spawn::ignore_signals();
     let null = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/null")
         .map_err(Error::io("open", Path::new("/dev/null")))?;
-    match spawn::detach().map_err(Error::system("detach"))? {
-        Side::Starter => Ok(()),
-        Side::Detached => {
-            spawn::ignore_signals();
-            leave_descriptors(&null).map_err(Error::system("close the descriptors"))?;
-            repeat(pause, &programs, command, &folder, &null)
-        }
-    }
+    repeat(pause, &programs, command, &folder, &null)
 }
 
 /// The executable files that `program` may mean; an error names what is wrong with it.
@@ -66,21 +64,6 @@ fn find(program: &str, folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(good)
 }
 
-/// Points the standard descriptors at nothing. Others are closed by the program's exec, and in
-/// this process there are none but what the user's shell left open.
-fn leave_descriptors(null: &File) -> io::Result<()> {
-    nix::unistd::dup2_stdin(null)?;
-    nix::unistd::dup2_stdout(null)?;
-    nix::unistd::dup2_stderr(null)?;
-    for number in 3..1024 {
-        // our own /dev/null is marked close-on-exec; all others belong to whoever started us
-        if number != std::os::fd::AsRawFd::as_raw_fd(null) {
-            drop(spawn::inherited(number));
-        }
-    }
-    Ok(())
-}
-
 fn repeat(
     pause: Duration,
     programs: &[PathBuf],
@@ -90,22 +73,16 @@ fn repeat(
 ) -> ! {
     let words = |words: Vec<&[u8]>| -> Vec<CString> {
         // neither arguments nor environment of this process can hold a zero byte
-        words
-            .into_iter()
-            .filter_map(|word| CString::new(word).ok())
-            .collect()
+        let words = words.into_iter().map(CString::new);
+        words.filter_map(Result::ok).collect()
     };
-    let environment: Vec<Vec<u8>> = std::env::vars_os()
+    let environment: Vec<Vec<u8>> = background::environment()
         .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
         .collect();
+    let paths = programs.iter().map(|path| path.as_os_str().as_bytes());
     let launch = Launch {
         run: 0,
-        programs: words(
-            programs
-                .iter()
-                .map(|path| path.as_os_str().as_bytes())
-                .collect(),
-        ),
+        programs: words(paths.collect()),
         arguments: words(command.iter().map(|word| word.as_bytes()).collect()),
         environment: words(environment.iter().map(Vec::as_slice).collect()),
         folder: launch::c_string(folder).unwrap_or_default(),
@@ -123,16 +100,15 @@ fn repeat(
     loop {
         let executed = match spawn::launch(&launch) {
             Ok(born) => {
-                drop::<OwnedFd>(born.pidfd);
+                drop(born.pidfd);
                 await_end(born.pid) != NOT_EXECUTED
             }
             // no process to be had just now: try again
             Err(_) => false,
         };
-        let least = if executed {
-            Duration::ZERO
-        } else {
-            SHORTEST_AFTER_FAILURE
+        let least = match executed {
+            true => Duration::ZERO,
+            false => SHORTEST_AFTER_FAILURE,
         };
         std::thread::sleep(pause.max(least));
     }
@@ -142,8 +118,8 @@ fn repeat(
 fn await_end(pid: i32) -> i32 {
     loop {
         match waitpid(Pid::from_raw(pid), None) {
-            Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => return code,
-            Ok(nix::sys::wait::WaitStatus::Signaled(..)) => return 0,
+            Ok(WaitStatus::Exited(_, code)) => return code,
+            Ok(WaitStatus::Signaled(..)) => return 0,
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return 0,
         }

@@ -1,5 +1,6 @@
 //! procctl: decides what runs when; starts, stops, restarts and adopts jobs.
 
+pub mod background;
 pub mod cgroup;
 pub mod check;
 pub mod classic;

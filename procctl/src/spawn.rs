@@ -20,30 +20,37 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Highest signal number on Linux.
 const LAST_SIGNAL: c_int = 64;
 
-/// Forks a child that becomes `launch.programs`. Errors are those of the fork itself.
+/// Makes a child that becomes `launch.programs`. Errors are those of making it.
 ///
-/// Signals are blocked meanwhile, so that no disposition of the parent runs in the child.
+/// The child borrows our memory until it executes its program or ends, and we stand still until then:
+/// nothing is copied, so a start costs the same however large we are. Signals are blocked meanwhile, so
+/// that no disposition of ours runs in the child. Where the kernel refuses this way, it is forked.
 pub fn launch(launch: &Launch<'_>) -> io::Result<Born> {
-    let arguments = pointers(&launch.arguments);
-    let environment = pointers(&launch.environment);
+    let child = Child {
+        launch,
+        arguments: pointers(&launch.arguments),
+        environment: pointers(&launch.environment),
+    };
     let blocked = block_all();
-    let mut copied = clone_child(launch.cgroup);
-    if launch.cgroup.is_some() && copied.is_err() {
-        copied = clone_child(None);
+    let mut born = borrow(&child, launch.cgroup);
+    if launch.cgroup.is_some() && born.is_err() {
+        born = borrow(&child, None);
     }
-    if copied
+    if born
         .as_ref()
         .is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS))
     {
-        copied = fork_child();
+        born = fork(&child);
     }
-    let born = match copied {
-        Ok(Some(born)) => Ok(born),
-        Ok(None) => become_program(launch, &arguments, &environment),
-        Err(error) => Err(error),
-    };
     restore(&blocked);
     born
+}
+
+/// What the child works with.
+struct Child<'a> {
+    launch: &'a Launch<'a>,
+    arguments: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
 }
 
 /// The null-terminated form that `execve` wants; valid as long as `strings` is.
@@ -71,65 +78,107 @@ fn restore(mask: &libc::sigset_t) {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, ptr::null_mut()) };
 }
 
-/// A plain copying fork that also hands out a pidfd; `None` in the child.
-fn clone_child(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Born>> {
+/// Bytes of the child's stack; its calls need a small part of them.
+const STACK: usize = 64 * 1024;
+
+/// `clone3` with the child in our memory, on a stack of its own; comes back when it has left both.
+fn borrow(child: &Child<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Born> {
+    let mut stack = Vec::<u128>::with_capacity(STACK / size_of::<u128>());
     let mut pidfd: RawFd = -1;
     // SAFETY: an all-zero `clone_args` is the kernel's documented default.
     let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
-    how.flags = u64::from(libc::CLONE_PIDFD.unsigned_abs());
+    let flags = libc::CLONE_PIDFD | libc::CLONE_VM | libc::CLONE_VFORK;
+    how.flags = u64::from(flags.unsigned_abs());
     how.pidfd = ptr::from_mut(&mut pidfd) as u64;
     how.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+    how.stack = stack.as_mut_ptr() as u64;
+    how.stack_size = STACK as u64;
     if let Some(cgroup) = cgroup {
         how.flags |= CLONE_INTO_CGROUP;
         how.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
     }
-    // SAFETY: without CLONE_VM the child has its own copy of memory and stack, as after fork();
-    // `how` and `pidfd` live on this frame. The child makes only async-signal-safe calls.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const how, size_of_val(&how)) };
-    let pid = i32::try_from(pid).map_err(io::Error::other)?;
-    match pid {
-        -1 => Err(io::Error::last_os_error()),
-        0 => Ok(None),
-        pid => {
-            // SAFETY: the kernel has just opened this descriptor for us and nobody else knows it.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            let in_cgroup = cgroup.is_some();
-            Ok(Some(Born {
-                pid,
-                pidfd,
-                in_cgroup,
-            }))
-        }
+    // SAFETY: the stack is aligned, large enough and lives until the call comes back, as do `how` and
+    // `child`; `begin` never returns and makes only async-signal-safe calls.
+    let result = unsafe { clone_apart(&how, child) };
+    let pid = i32::try_from(result).map_err(io::Error::other)?;
+    if pid < 0 {
+        return Err(io::Error::from_raw_os_error(-pid));
     }
+    // SAFETY: the kernel has just opened this descriptor for us and nobody else knows it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let in_cgroup = cgroup.is_some();
+    Ok(Born {
+        pid,
+        pidfd,
+        in_cgroup,
+    })
 }
 
-/// The same where clone3 is missing or forbidden (old containers); `None` in the child.
-fn fork_child() -> io::Result<Option<Born>> {
-    // SAFETY: the child makes only async-signal-safe calls.
+/// The system call itself: the child comes out of it on its own stack, so it may not return into our
+/// frames but goes on in [`begin`]. Gives the pid or the negative errno.
+///
+/// # Safety
+/// `how` must name a stack that is aligned to 16 bytes, and ask for `CLONE_VFORK`.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone_apart(how: &libc::clone_args, child: &Child<'_>) -> i64 {
+    let mut result = libc::SYS_clone3;
+    // SAFETY: the kernel keeps every register but rax, rcx and r11; what the child does to memory is
+    // known to the compiler, since the block may touch all of it.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") result,
+            in("rdi") ptr::from_ref(how),
+            in("rsi") size_of::<libc::clone_args>(),
+            in("r12") ptr::from_ref(child),
+            in("r13") begin as extern "C" fn(&Child<'_>) -> !,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// Elsewhere children are forked.
+///
+/// # Safety
+/// None needed.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn clone_apart(_how: &libc::clone_args, _child: &Child<'_>) -> i64 {
+    -i64::from(libc::ENOSYS)
+}
+
+/// The same by copying, where clone3 is missing or forbidden (old containers).
+fn fork(child: &Child<'_>) -> io::Result<Born> {
+    // SAFETY: the child makes only async-signal-safe calls and never comes back.
     let pid = match unsafe { libc::fork() } {
         -1 => return Err(io::Error::last_os_error()),
-        0 => return Ok(None),
+        0 => begin(child),
         pid => pid,
     };
     // nobody but us can reap it, so its number cannot have passed to another process
     let id = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::NotFound)?;
     let pidfd = rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty())?;
-    Ok(Some(Born {
+    Ok(Born {
         pid,
         pidfd,
         in_cgroup: false,
-    }))
+    })
 }
 
 /// The child's side. Async-signal-safe calls only; never comes back.
-fn become_program(
-    launch: &Launch<'_>,
-    arguments: &[*const c_char],
-    environment: &[*const c_char],
-) -> ! {
+extern "C" fn begin(child: &Child<'_>) -> ! {
+    let launch = child.launch;
     let step = match prepare(launch) {
         Ok(()) => {
-            execute(launch, arguments, environment);
+            execute(launch, &child.arguments, &child.environment);
             Step::Execute
         }
         Err(step) => step,
@@ -142,11 +191,8 @@ fn become_program(
             errno: *libc::__errno_location(),
         };
         let bytes = failure.to_bytes();
-        libc::write(
-            launch.failures.as_raw_fd(),
-            bytes.as_ptr().cast(),
-            bytes.len(),
-        );
+        let failures = launch.failures.as_raw_fd();
+        libc::write(failures, bytes.as_ptr().cast(), bytes.len());
         libc::_exit(NOT_EXECUTED)
     }
 }
@@ -250,46 +296,6 @@ fn execute(launch: &Launch<'_>, arguments: &[*const c_char], environment: &[*con
         }
         *libc::__errno_location() = reason;
     }
-}
-
-/// Which side of [`detach`] this process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The process that the user started.
-    Starter,
-    /// The new one, away from the terminal: a session of its own, not its leader.
-    Detached,
-}
-
-/// Leaves terminal and caller by a double fork. Call it before any thread is started.
-pub fn detach() -> io::Result<Side> {
-    // SAFETY: the program has one thread here, so the copies are whole and may go on as usual.
-    unsafe {
-        match libc::fork() {
-            -1 => return Err(io::Error::last_os_error()),
-            0 => {
-                libc::setsid();
-                match libc::fork() {
-                    0 => return Ok(Side::Detached),
-                    -1 => libc::_exit(1),
-                    _ => libc::_exit(0),
-                }
-            }
-            between => {
-                let mut status = 0;
-                while libc::waitpid(between, &mut status, 0) < 0 {
-                    let error = io::Error::last_os_error();
-                    if error.kind() != io::ErrorKind::Interrupted {
-                        return Err(error);
-                    }
-                }
-                if status != 0 {
-                    return Err(io::Error::from_raw_os_error(libc::EAGAIN));
-                }
-            }
-        }
-    }
-    Ok(Side::Starter)
 }
 
 /// Ignores every signal that may be ignored, but SIGCHLD, whose default lets us wait for children.

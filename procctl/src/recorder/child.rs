@@ -285,10 +285,14 @@ impl<'a> Recorder<'a> {
             let patience = self.leaving.then_some(PATIENCE);
             held.store(output.text, self.queue, patience);
         }
-        if output.last {
-            self.alone_since = Instant::now();
+        let Some(pipe) = output.last else {
+            return true;
+        };
+        self.alone_since = Instant::now();
+        if let Err(error) = epoll::delete(&self.epoll, &pipe) {
+            log::debug!("take a pipe off the waiting list: {error}");
         }
-        !output.last
+        false
     }
 
     fn read_notices(&mut self, run: u64) {

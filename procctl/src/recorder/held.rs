@@ -47,8 +47,9 @@ pub(super) struct Held {
 pub(super) struct Output {
     /// Whole lines for the log.
     pub(super) text: Vec<u8>,
-    /// Nothing will come after this.
-    pub(super) last: bool,
+    /// The pipe, when nothing will come after this. It must be taken off the waiting list: as long as
+    /// the supervisor holds the same pipe, closing it does not do that.
+    pub(super) last: Option<OwnedFd>,
 }
 
 impl Held {
@@ -143,20 +144,17 @@ impl Held {
         } else {
             stamp()
         };
-        let mut text = Vec::new();
+        let (mut text, mut last) = (Vec::new(), None);
         if got == 0 {
             self.lines.finish(&stamp, &mut text);
-            self.output = None;
+            last = self.output.take();
         } else {
             let finished = self.lines.take(&buffer[..got], &stamp, &mut text);
             if finished > 0 && self.run.beats == Beats::Output {
                 self.beat();
             }
         }
-        Some(Output {
-            text,
-            last: got == 0,
-        })
+        Some(Output { text, last })
     }
 
     /// Hands lines to the writer, waiting for room where `patience` is given. Lines that find none are counted, and

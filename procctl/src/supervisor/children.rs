@@ -42,14 +42,12 @@ impl Supervisor {
             }
             // else an orphan of some tree: whoever waits for that tree looks at it below
         }
-        let failures = self.starter.read_failures();
         let mut orphans = None;
         for (run, reaped) in ended {
-            if let Some(failure) = failures
-                .get(&run)
-                .filter(|_| reaped.status == NOT_EXECUTED << 8)
+            if reaped.status == NOT_EXECUTED << 8
+                && let Some(failure) = self.starter.take_failure(run)
             {
-                self.fail_start(run, *failure);
+                self.fail_start(run, failure);
                 continue;
             }
             let rest = self.rest_of(run, &mut orphans);

@@ -1,35 +1,38 @@
 //! `procctl start`: a supervisor in the background. The command comes back when it is complete, or
 //! says why there is none.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use jobfile::Home;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::Supervisor;
+use crate::background;
 use crate::error::Error;
-use crate::spawn::{self, Side};
+use crate::spawn;
 
 /// What a supervisor says through the pipe when it is complete; anything else is why it is not.
 pub(super) const READY: &[u8] = b"ready\n";
 
-/// Starts a supervisor away from the terminal. In the detached process this comes back when the
-/// supervisor has ended.
+/// Starts a supervisor away from the terminal. In the process in the background this comes back when
+/// the supervisor has ended.
 pub fn start(home: &Home) -> Result<(), Error> {
-    let (heard, told) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::system("make a pipe"))?;
-    match spawn::detach().map_err(Error::system("detach"))? {
-        Side::Starter => {
-            drop(told);
-            listen(heard)
-        }
-        Side::Detached => {
-            drop(heard);
-            supervise(home, File::from(told))
-        }
+    if background::is_here() {
+        let told = spawn::inherited(background::GIVEN).ok_or(Error::StartedInVain {
+            said: "nobody waits for it".to_string(),
+        })?;
+        return supervise(home, File::from(told));
     }
+    let (heard, told) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::system("make a pipe"))?;
+    let mut words: Vec<OsString> = ["procctl", "start", "--home"].map(OsString::from).to_vec();
+    words.push(home.root.clone().into());
+    background::enter(&words, Path::new("/"), Some(told.as_fd()))?;
+    drop(told);
+    listen(heard)
 }
 
 fn listen(heard: OwnedFd) -> Result<(), Error> {
@@ -47,8 +50,7 @@ fn listen(heard: OwnedFd) -> Result<(), Error> {
 
 fn supervise(home: &Home, mut told: File) -> Result<(), Error> {
     let ready = told.try_clone().map_err(Error::system("keep the pipe"))?;
-    let booted = leave_terminal().and_then(|()| Supervisor::boot(home.clone(), false, Some(ready)));
-    match booted {
+    match Supervisor::boot(home.clone(), false, Some(ready)) {
         Ok(mut supervisor) => {
             // the other copy closes when it has said that all is ready
             drop(told);
@@ -61,17 +63,4 @@ fn supervise(home: &Home, mut told: File) -> Result<(), Error> {
                 .map_err(Error::system("tell why there is no supervisor"))
         }
     }
-}
-
-fn leave_terminal() -> Result<(), Error> {
-    let null = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(Error::io("open", Path::new("/dev/null")))?;
-    nix::unistd::dup2_stdin(&null)
-        .and_then(|()| nix::unistd::dup2_stdout(&null))
-        .and_then(|()| nix::unistd::dup2_stderr(&null))
-        .map_err(Error::system("close the standard descriptors"))?;
-    std::env::set_current_dir("/").map_err(Error::io("change to", Path::new("/")))
 }

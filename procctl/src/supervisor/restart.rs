@@ -164,7 +164,7 @@ impl Supervisor {
             .into_iter()
             .chain([self.home.root.as_os_str().as_bytes().to_vec()]);
         let resume = format!("{VARIABLE}={}", file.as_raw_fd());
-        let environment = std::env::vars_os()
+        let environment = crate::background::environment()
             .filter(|(name, _)| name != VARIABLE)
             .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
             .chain([resume.into_bytes()]);

@@ -31,6 +31,8 @@ pub(super) struct Starter {
     pub(super) environment: Environment,
     failed: OwnedFd,
     failures: OwnedFd,
+    /// Failures that nobody has asked for yet.
+    unheard: HashMap<RunId, Failure>,
     files: (u64, u64),
 }
 
@@ -52,6 +54,7 @@ impl Starter {
             failed,
             // out of the way of the numbers that a child puts its own descriptors on
             failures: rustix::io::fcntl_dupfd_cloexec(&failures, 10)?,
+            unheard: HashMap::new(),
             files,
         })
     }
@@ -72,17 +75,16 @@ impl Starter {
         self.failures.as_fd()
     }
 
-    /// What children that could not execute their program have said, by run.
-    pub(super) fn read_failures(&self) -> HashMap<RunId, Failure> {
-        let mut found = HashMap::new();
+    /// What the child of a run said that could not execute its program.
+    pub(super) fn take_failure(&mut self, run: RunId) -> Option<Failure> {
         let mut bytes = [0; Failure::SIZE];
         // written whole and read whole, since all that goes through the pipe has this size
         while rustix::io::read(&self.failed, &mut bytes) == Ok(Failure::SIZE) {
             if let Some(failure) = Failure::from_bytes(&bytes) {
-                found.insert(failure.run, failure);
+                self.unheard.insert(failure.run, failure);
             }
         }
-        found
+        self.unheard.remove(&run)
     }
 }
 
@@ -187,6 +189,10 @@ impl Supervisor {
         let launch = self.launch_of(&attempt, &environment, write.as_fd())?;
         let born = spawn::launch(&launch).map_err(io("fork"))?;
         drop(launch);
+        // most kernels let us see it now; else it shows when the child's end does
+        if let Some(failure) = self.starter.take_failure(attempt.run) {
+            return Err(self.describe(attempt.run, failure));
+        }
         if let Some(group) = attempt.group.take_if(|_| !born.in_cgroup) {
             log::info!("no control groups: the kernel does not let a child be born in one");
             crate::cgroup::remove(&group.path);

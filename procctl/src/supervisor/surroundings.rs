@@ -10,7 +10,8 @@ use crate::launch::Identity;
 use crate::plan::spec::Surroundings;
 
 /// Variables that speak of the supervisor's own start, and mean nothing to its children.
-const NOT_INHERITED: [&str; 9] = [
+const NOT_INHERITED: [&str; 10] = [
+    "PROCCTL_BACKGROUND",
     "PROCCTL_RUN",
     "PROCCTL_SLOT",
     "PROCCTL_JOB",
