@@ -365,6 +365,7 @@ fn answer(request: &Request) -> Answer {
                 pid: 99,
                 since: now - chrono::TimeDelta::hours(2),
                 stopping: false,
+                trouble: None,
                 jobs,
             })
         }

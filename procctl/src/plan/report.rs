@@ -36,6 +36,7 @@ impl Turn<'_> {
                 pid: 0,
                 since: self.state.since,
                 stopping: self.state.leaving.is_some(),
+                trouble: None,
                 jobs: rows,
             }),
         }

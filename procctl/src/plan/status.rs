@@ -24,6 +24,9 @@ pub struct Status {
     pub since: DateTime<Utc>,
     /// It is shutting down.
     pub stopping: bool,
+    /// What an operator should mend, such as a full disk under the logs (filled by the loop).
+    #[serde(default)]
+    pub trouble: Option<String>,
     /// One row a job, by name; files that are no job have one, too.
     pub jobs: Vec<Row>,
 }

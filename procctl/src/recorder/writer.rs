@@ -21,6 +21,9 @@ const MOST_OPEN: usize = 256;
 /// Logs unused for so long are closed.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How often what could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// How often a log in use is checked for having been moved by somebody else.
 const FOLLOW: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,9 @@ pub(super) struct Writer {
     rotation: Rotation,
     logs: HashMap<String, JobLog>,
     history: Store,
+    log_trouble: Option<String>,
+    tried: Instant,
+    history_trouble: Option<String>,
     troubles: Arc<Troubles>,
 }
 
@@ -93,6 +99,9 @@ impl Writer {
             rotation: Rotation::default(),
             logs: HashMap::new(),
             history,
+            log_trouble: None,
+            tried: Instant::now(),
+            history_trouble: None,
             troubles,
         }
     }
@@ -101,11 +110,17 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Queue) {
         loop {
             let waiting = self.history.waiting() > 0;
-            let idle = self.logs.is_empty() && !waiting;
-            match queue.take((!idle).then_some(IDLE)) {
+            let patience = match (waiting || self.log_trouble.is_some(), self.logs.is_empty()) {
+                (true, _) => Some(AGAIN),
+                (false, false) => Some(IDLE),
+                (false, true) => None,
+            };
+            match queue.take(patience) {
                 Taken::Work(work) => self.write(work),
                 Taken::Nothing => {
                     self.store(Vec::new());
+                    self.try_again();
+                    self.tell();
                     self.close_idle();
                 }
                 Taken::Closed => break,
@@ -123,39 +138,56 @@ impl Writer {
     fn write(&mut self, work: impl IntoIterator<Item = Work>) {
         let now = Instant::now();
         let mut entries = Vec::new();
-        let mut log_trouble = None;
         for work in work {
             match work {
-                Work::Lines { job, text } => {
-                    if let Err(error) = self.append(&job, &text, now) {
-                        log_trouble = Some(format!("cannot write the log of {job}: {error}"));
-                    }
-                }
+                Work::Lines { job, text } => self.append(&job, &text, now),
                 Work::Entry(entry) => entries.push(entry),
                 Work::Rotate(rotation) => self.rotation = rotation,
             }
         }
-        let history_trouble = self.store(entries);
-        self.troubles.set(log_trouble.or(history_trouble));
+        self.store(entries);
+        if self.log_trouble.is_some() && now.saturating_duration_since(self.tried) >= AGAIN {
+            self.try_again();
+        }
+        self.tell();
     }
 
-    /// Stores entries and those that still wait; the trouble there was.
-    fn store(&mut self, entries: Vec<String>) -> Option<String> {
+    /// Tells what is wrong now. The same words as long as the same is wrong, whichever job is met by it: what is said
+    /// about trouble is written to a log itself, and must not stir up more of it.
+    fn tell(&mut self) {
+        if self.logs.values().all(|log| log.lost == 0) {
+            self.log_trouble = None;
+        }
+        let trouble = self.log_trouble.as_ref().or(self.history_trouble.as_ref());
+        self.troubles.set(trouble.cloned());
+    }
+
+    /// Stores entries and those that still wait.
+    fn store(&mut self, entries: Vec<String>) {
         let stored = self.history.add(entries);
-        stored
+        self.history_trouble = stored
             .err()
-            .map(|error| format!("cannot write the history: {error}"))
+            .map(|error| format!("cannot write the history: {error}"));
     }
 
-    fn append(&mut self, job: &str, text: &[u8], now: Instant) -> io::Result<()> {
+    fn append(&mut self, job: &str, text: &[u8], now: Instant) {
         self.make_room(job);
         let log = self.logs.entry(job.to_owned()).or_default();
-        let written = log.append(&self.folder, job, text, self.rotation, now);
-        if written.is_err() {
+        if let Err(error) = log.append(&self.folder, job, text, self.rotation, now) {
             let lines = text.iter().filter(|byte| **byte == b'\n').count();
             log.lost += u64::try_from(lines).unwrap_or(u64::MAX);
+            let folder = self.folder.display();
+            self.log_trouble = Some(format!("cannot write logs in {folder}: {error}"));
         }
-        written
+    }
+
+    /// Logs that lack lines are tried again, so that trouble does not outlive its cause.
+    fn try_again(&mut self) {
+        self.tried = Instant::now();
+        let lacking = self.logs.iter().filter(|(_, log)| log.lost > 0);
+        for job in lacking.map(|(job, _)| job.clone()).collect::<Vec<_>>() {
+            self.append(&job, &[], Instant::now());
+        }
     }
 
     /// Closes the log unused for longest where the next one would be too many.

@@ -49,6 +49,7 @@ pub(super) fn look(home: &Home) -> Status {
         pid: 0,
         since: now,
         stopping: false,
+        trouble: None,
         jobs,
     }
 }

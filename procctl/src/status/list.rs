@@ -19,7 +19,12 @@ pub(super) fn render(view: &View, terminal: &Terminal) -> String {
             &summary(status),
             terminal.width.unwrap_or(usize::MAX),
         ));
-        text.push_str("\n\n");
+        text.push('\n');
+        if let Some(trouble) = &status.trouble {
+            text.push_str(&terminal.paint(Colour::Bad, trouble));
+            text.push('\n');
+        }
+        text.push('\n');
     }
     if status.jobs.is_empty() {
         text.push_str("no jobs: put job files into the home's jobs folder\n");

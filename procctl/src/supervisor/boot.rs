@@ -182,6 +182,7 @@ impl Supervisor {
             starter: parts.starter,
             trees: Trees::default(),
             log: parts.log,
+            trouble: None,
             ready: parts.ready,
             booting: parts.booting,
             ending: None,

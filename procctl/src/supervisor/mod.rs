@@ -76,6 +76,8 @@ struct Supervisor {
     trees: trees::Trees,
     /// The recorder's end of our own log.
     log: OwnedFd,
+    /// What keeps the recorder from writing.
+    trouble: Option<String>,
     /// A `procctl start` that waits to hear that we are ready.
     ready: Option<File>,
     /// The first loading of job files is still under way.

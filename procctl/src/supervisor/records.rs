@@ -111,6 +111,8 @@ impl Supervisor {
             return;
         };
         self.wait.remove(socket);
+        // the next one tells its own
+        self.trouble = None;
         let now = since_boot();
         if self.link.lost(now) <= now {
             self.start_recorder(now);
@@ -134,8 +136,13 @@ impl Supervisor {
                 }
             }
             FromRecorder::KeptAll => {}
-            FromRecorder::Trouble { text: Some(text) } => log::error!("recorder: {text}"),
-            FromRecorder::Trouble { text: None } => log::info!("recorder: all is well again"),
+            FromRecorder::Trouble { text } => {
+                match &text {
+                    Some(text) => log::error!("recorder: {text}"),
+                    None => log::info!("recorder: all is well again"),
+                }
+                self.trouble = text;
+            }
         }
     }
 }

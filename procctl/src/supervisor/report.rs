@@ -13,6 +13,7 @@ impl Supervisor {
             return;
         };
         status.pid = std::process::id();
+        status.trouble.clone_from(&self.trouble);
         // how surely a tree can be killed costs a look at processes: only where one job is asked for
         let closely = status.jobs.len() == 1;
         for row in &mut status.jobs {
