@@ -14,7 +14,7 @@ use crate::scan::REMIND;
 use crate::tree::{Report, Target, Tree, cgroup_of};
 use crate::{Slot, SlotState};
 
-/// From SIGKILL to a look whether it worked, in nanoseconds.
+/// From one look whether a signal has worked to the next, in nanoseconds.
 const LOOK_AGAIN: u64 = 50_000_000;
 /// A tree that has not gone this long after SIGKILL is reported as stuck, in nanoseconds.
 const GIVE_UP: u64 = 3_000_000_000;
@@ -36,8 +36,8 @@ pub struct Folders {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// SIGTERM is sent; SIGKILL follows.
-    Asked,
+    /// SIGTERM is sent; SIGKILL follows at this time.
+    Asked(u64),
     /// SIGKILL was first sent at this time.
     Killed(u64),
     /// SIGKILL has no effect.
@@ -98,14 +98,13 @@ impl Execution {
             Duration::from_nanos(late_ns).as_secs_f64(),
             report.signalled.len(),
         );
-        let due = begun + bounded_ns(row.hang_grace);
         let execution = Execution {
             slot,
             job: row.name,
             tree,
-            stage: Stage::Asked,
+            stage: Stage::Asked(begun + bounded_ns(row.hang_grace)),
             begun,
-            due,
+            due: begun,
             say_again: 0,
         };
         execution.complain(&report);
@@ -130,8 +129,11 @@ impl Execution {
     /// Does what is due. `true`: the whole tree is gone.
     pub(crate) fn advance(&mut self, now: u64) -> bool {
         match self.stage {
-            Stage::Asked if now < self.due => return self.ended_early(),
-            Stage::Asked => {
+            Stage::Asked(kill_at) if now < kill_at => {
+                self.due = kill_at.min(now + LOOK_AGAIN);
+                return self.ended_early();
+            }
+            Stage::Asked(_) => {
                 let report = self.tree.kill();
                 log::warn!(
                     "`{}`: SIGKILL to {} processes",

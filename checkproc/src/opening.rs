@@ -269,3 +269,7 @@ fn replace(old: &File, inode: u64, name: &str, uid: u32, why: String) -> Result<
     );
     Ok(mapping)
 }
+
+#[cfg(test)]
+#[path = "opening_tests.rs"]
+mod tests;
