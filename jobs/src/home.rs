@@ -1,4 +1,4 @@
-//! The home folder as the command line means it, and what to do where there is none.
+//! The home folder as the command line means it. Where nobody names one, `./etc` need not be there: the first run makes it.
 
 use std::path::Path;
 
@@ -9,15 +9,7 @@ use crate::error::Error;
 /// Finds the home.
 ///
 /// # Errors
-/// When there is none or its settings are wrong; the message tells how to name another.
+/// When the one that was named is not there, or its settings are wrong.
 pub fn find(option: Option<&Path>) -> Result<Home, Error> {
-    Home::find(option).map_err(|problems| {
-        let named = option.is_some() || std::env::var_os("PROCCTL_HOME").is_some();
-        let hint = if named {
-            ""
-        } else {
-            "; name the home by --home or PROCCTL_HOME"
-        };
-        Error::Invalid(format!("{problems}{hint}"))
-    })
+    Ok(Home::find_or_plan(option)?)
 }

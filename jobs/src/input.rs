@@ -4,11 +4,12 @@
 //! A file is taken when its name matches, does not begin with a dot, and it is a regular file (symbolic links, pipes and
 //! folders stay where they are), and
 //! - with a marker, when the marker is there: whoever wrote it says the file is complete;
-//! - without, when it has not changed for `stable` and nobody has it open for writing, as far as this user can see;
-//!   `stable` of zero says that files come whole, and takes them at once.
+//! - without, when it has not changed for `stable` (zero: it is taken at once) and nobody has it open for writing, as far
+//!   as this user can see.
 //!
 //! "Has not changed" goes by the time of last write and by the time of last change of any sort, which copying tools
 //! cannot set back. Times ahead of this machine's clock prove nothing; such files are looked at twice, `stable` apart.
+//! Where all files are too young, a pass waits for them, `stable` at most: a run right after a delivery finds it.
 //!
 //! **Where it ends**: a writer that pauses for longer than `stable` with the file closed, or is out of sight on another
 //! machine. For those there is the marker.
@@ -85,28 +86,30 @@ impl Inbox {
             return Ok(found);
         }
         let now = SystemTime::from(cx.now());
-        let (ahead, mut ready): (Vec<_>, Vec<_>) = found
+        let (ready, young): (Vec<_>, Vec<_>) = found
             .into_iter()
-            .partition(|input| is_ahead(&input.meta, now));
-        ready.retain(|input| age(&input.meta, now) >= self.stable);
-        if !ahead.is_empty() {
-            cx.wait(self.stable)?;
-            for input in ahead {
-                if input.is_unchanged(&*disk)? {
-                    ready.push(input);
-                }
-            }
+            .partition(|input| self.is_settled(&input.meta, now));
+        let ready = at_rest(&*disk, ready);
+        let from_the_future = young.iter().any(|input| is_ahead(&input.meta, now));
+        let waits = ready.is_empty() && !young.is_empty() || from_the_future;
+        if !waits || cx.looking() {
+            return Ok(ready);
         }
-        // Whoever says `0s` says that files come whole; then the look at all processes is saved.
-        if !ready.is_empty() && !self.stable.is_zero() {
-            let writers = disk.writers();
-            ready.retain(|input| !writers.has(input.meta.inode));
-        }
-        ready.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(ready)
+        let ages = young.iter().map(|input| age(&input.meta, now));
+        let longest = ages.map(|age| self.stable.saturating_sub(age)).max();
+        cx.wait(longest.unwrap_or_default())?;
+        let now = SystemTime::from(cx.now());
+        let mut settled = self.candidates(&*disk, &wanted)?;
+        settled.retain(|input| self.is_settled(&input.meta, now) || young.contains(input));
+        Ok(at_rest(&*disk, settled))
     }
 
-    /// Files whose names and markers are right, whatever their age.
+    /// Whether a file has been unchanged for long enough.
+    fn is_settled(&self, meta: &Meta, now: SystemTime) -> bool {
+        self.stable.is_zero() || !is_ahead(meta, now) && age(meta, now) >= self.stable
+    }
+
+    /// Files whose names and markers are right, whatever their age, in name order.
     fn candidates(
         &self,
         disk: &dyn Disk,
@@ -138,14 +141,16 @@ impl Inbox {
                 path: entry.path,
                 meta: entry.meta,
             });
-        Ok(inputs
+        let mut found: Vec<Input> = inputs
             .filter(|i| {
                 !i.name.is_empty()
                     && !i.name.starts_with('.')
                     && wanted(&i.name)
                     && complete(&i.name)
             })
-            .collect())
+            .collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
     }
 
     /// Moves a file to `done`, durably, its marker behind it; tells where it went. Nothing there is overwritten.
@@ -211,6 +216,15 @@ impl Input {
         let (_, plain) = crate::data::Compression::of(&self.name);
         stem(plain)
     }
+}
+
+/// Those of the files that nobody has open for writing. The look at all processes is saved where there is no file.
+fn at_rest(disk: &dyn Disk, mut inputs: Vec<Input>) -> Vec<Input> {
+    if !inputs.is_empty() {
+        let writers = disk.writers();
+        inputs.retain(|input| !writers.has(input.meta.inode));
+    }
+    inputs
 }
 
 fn stem(name: &str) -> &str {
@@ -293,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_until_a_file_is_stable() {
+    fn waits_for_young_files_unless_others_are_ready() {
         let home = tempfile::tempdir().unwrap();
         let (cx, inbox) = inbox(home.path(), 5);
         let path = inbox.dir.join("a.csv");
@@ -306,9 +320,15 @@ mod tests {
             .unwrap()
             .set_modified(long_ago)
             .unwrap();
-        assert!(names(&cx, &inbox).is_empty());
-        cx.wait(Duration::from_secs(6)).unwrap();
+        let start = cx.now();
+        let waited = || (cx.now() - start).num_seconds();
         assert_eq!(names(&cx, &inbox), ["a.csv"]);
+        assert!((4..=6).contains(&waited()), "{}", waited());
+        let young = fs::File::create(inbox.dir.join("b.csv")).unwrap();
+        young.set_modified(SystemTime::from(cx.now())).unwrap();
+        drop(young);
+        assert_eq!(names(&cx, &inbox), ["a.csv"]);
+        assert!((4..=6).contains(&waited()), "{}", waited());
     }
 
     #[test]
@@ -326,12 +346,16 @@ mod tests {
     #[test]
     fn leaves_files_that_are_open_for_writing() {
         let home = tempfile::tempdir().unwrap();
-        let (cx, inbox) = inbox(home.path(), 1);
-        let file = fs::File::create(inbox.dir.join("a.csv")).unwrap();
-        cx.wait(Duration::from_secs(2)).unwrap();
-        assert!(names(&cx, &inbox).is_empty());
-        drop(file);
-        assert_eq!(names(&cx, &inbox), ["a.csv"]);
+        for stable in [0, 1] {
+            let home = home.path().join(stable.to_string());
+            fs::create_dir(&home).unwrap();
+            let (cx, inbox) = inbox(&home, stable);
+            let file = fs::File::create(inbox.dir.join("a.csv")).unwrap();
+            cx.wait(Duration::from_secs(2)).unwrap();
+            assert!(names(&cx, &inbox).is_empty());
+            drop(file);
+            assert_eq!(names(&cx, &inbox), ["a.csv"]);
+        }
     }
 
     #[test]

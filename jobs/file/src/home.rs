@@ -4,6 +4,9 @@ use crate::problem::{Problem, Problems};
 use crate::settings::Settings;
 use std::path::{Path, PathBuf};
 
+/// The home where nothing else names one.
+const LAST_RESORT: &str = "etc";
+
 /// A home and its folders, absolute. The folders need not exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Home {
@@ -27,15 +30,31 @@ impl Home {
     /// Finds the home: the option if there is one, else `PROCCTL_HOME`, else `/etc/procctl` if it exists, else
     /// `./etc`; and reads its settings.
     pub fn find(option: Option<&Path>) -> Result<Home, Problems> {
+        Home::open(&Home::place(option))
+    }
+
+    /// As `find`, but where nobody named a home and there is none, it is the `./etc` that whoever writes into it first
+    /// will make: a job can then be run in any folder.
+    pub fn find_or_plan(option: Option<&Path>) -> Result<Home, Problems> {
+        let place = Home::place(option);
+        if place != Path::new(LAST_RESORT) || place.exists() {
+            return Home::open(&place);
+        }
+        let root = std::path::absolute(&place)
+            .map_err(|e| Problem::whole(&place, format!("cannot tell where it is: {e}")))?;
+        Home::at(root)
+    }
+
+    /// Where the home is by the rules of `find`.
+    fn place(option: Option<&Path>) -> PathBuf {
         let variable = std::env::var_os("PROCCTL_HOME").filter(|v| !v.is_empty());
         let system = Path::new("/etc/procctl");
-        let place = match (option, variable) {
+        match (option, variable) {
             (Some(option), _) => option.to_path_buf(),
             (None, Some(variable)) => PathBuf::from(variable),
             (None, None) if system.exists() => system.to_path_buf(),
-            (None, None) => PathBuf::from("etc"),
-        };
-        Home::open(&place)
+            (None, None) => PathBuf::from(LAST_RESORT),
+        }
     }
 
     /// The home at a given place.
@@ -46,6 +65,11 @@ impl Home {
         if !root.is_dir() {
             return Err(Problem::whole(place, "the home is not a folder").into());
         }
+        Home::at(root)
+    }
+
+    /// The home whose absolute path this is.
+    fn at(root: PathBuf) -> Result<Home, Problems> {
         let settings = Settings::read(&root.join("procctl.xml"), &root)?;
         Ok(Home {
             jobs: root.join("jobs"),

@@ -48,7 +48,7 @@ impl Job for Exec {
 
     fn new(params: Params) -> Result<Exec, Invalid> {
         Ok(Exec {
-            words: params.command.0,
+            words: params.command.plain(),
             beat: params.beat,
         })
     }

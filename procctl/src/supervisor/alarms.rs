@@ -111,7 +111,7 @@ fn words(notify: &Notify) -> Vec<Vec<String>> {
     let command = notify.command.as_ref().and_then(|command| {
         let words = command.parse::<Words>();
         words
-            .map(|words| words.0)
+            .map(|words| words.plain())
             .map_err(|error| log::error!("<notify command>: {error}"))
             .ok()
     });

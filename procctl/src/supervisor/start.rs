@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use checkproc::{Slot, process};
+use jobfile::{Variables, Words};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -137,7 +138,10 @@ impl Supervisor {
     /// Program and arguments of a job.
     fn words(&self, job: &JobSpec) -> Result<Vec<String>, String> {
         match &job.start {
-            Start::Exec { words, .. } => Ok(words.clone()),
+            Start::Exec { words, .. } => {
+                let env = self.variables(job)?;
+                Words(words.clone()).resolve(&self.home.root, &env)
+            }
             Start::Jobs { resident } => {
                 let mut words = vec![program::beside("jobs").display().to_string(), "run".into()];
                 if *resident {
@@ -147,6 +151,14 @@ impl Supervisor {
                 Ok(words)
             }
             Start::Lost => Err("its file is not known".to_string()),
+        }
+    }
+
+    /// The job's own environment variables, secrets put in.
+    fn variables(&self, job: &JobSpec) -> Result<Variables, String> {
+        match job.surroundings.as_deref() {
+            Some(all) => Variables(all.env.clone()).resolve(&self.home.root),
+            None => Ok(Variables::default()),
         }
     }
 
@@ -247,11 +259,8 @@ impl Supervisor {
         if let Some(other) = &attempt.other {
             other.tell(&mut environment);
         }
-        if let Some(all) = attempt.job.surroundings.as_deref() {
-            let resolved = jobfile::Variables(all.env.clone()).resolve(&self.home.root)?;
-            for (name, value) in resolved.0 {
-                environment.set(name, value);
-            }
+        for (name, value) in self.variables(attempt.job)?.0 {
+            environment.set(name, value);
         }
         let (index, generation) = attempt.slot.handle();
         environment.set("PROCCTL_RUN", attempt.run.to_string());

@@ -2,7 +2,7 @@
 
 use super::Secrets;
 use super::reference::{Piece, has_reference, pieces, unescape};
-use crate::exec::IN_COMMAND;
+use crate::exec::Words;
 use crate::node::Node;
 use crate::problem::Pos;
 use std::fs::File;
@@ -32,11 +32,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Resolves every value of a tree in place. With `exec` the `<command>` of the root is left alone.
+    /// Resolves every value of a tree in place. With `exec` the `<command>` of the root is split into words first.
     pub(crate) fn resolve_tree(&mut self, node: &mut Node, exec: bool) {
         for attribute in &mut node.attributes {
             if exec && attribute.name == "command" {
-                self.refuse_in_command(&attribute.value, attribute.pos);
+                if let Some(value) = self.resolve_command(&attribute.value, attribute.pos) {
+                    attribute.secret = true;
+                    attribute.value = value;
+                }
             } else if let Some(value) = self.resolve(&attribute.value, attribute.pos) {
                 attribute.secret |= value != unescape(&attribute.value);
                 attribute.value = value;
@@ -48,17 +51,20 @@ impl<'a> Resolver<'a> {
         }
         for child in &mut node.children {
             if exec && child.name == "command" {
-                self.refuse_in_command(&child.text, child.text_pos);
+                if let Some(text) = self.resolve_command(&child.text, child.text_pos) {
+                    child.secret = true;
+                    child.text = text;
+                }
             } else {
                 self.resolve_tree(child, false);
             }
         }
     }
 
-    fn refuse_in_command(&mut self, text: &str, pos: Pos) {
-        if has_reference(text) {
-            self.found.push((pos, format!("<command>: {IN_COMMAND}")));
-        }
+    /// The command with its references replaced; none if it has none, or is no command line, which shows later.
+    fn resolve_command(&mut self, text: &str, pos: Pos) -> Option<String> {
+        let words: Words = text.parse().ok().filter(|_| has_reference(text))?;
+        Some(words.resolved_text(self, pos))
     }
 
     /// The value with its references replaced; none if it stays as it is.

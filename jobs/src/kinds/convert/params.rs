@@ -43,8 +43,8 @@ pub(crate) struct Input {
     /// Where bad rows are written as `FILE.rejects.xml`; the `bad` folder unless given.
     #[serde(default)]
     pub(super) rejects: Option<String>,
-    /// How long a file must have been unchanged before it is taken; `0s`: at once.
-    #[serde(default = "two_seconds")]
+    /// How long a file must have been unchanged before it is taken. Files that are open for writing never are.
+    #[serde(default)]
     pub(super) stable: Interval,
     /// The name of a file that says another one is complete, as `{stem}.ok`; then `stable` does not count.
     #[serde(default)]
@@ -141,10 +141,6 @@ pub(crate) struct Output {
 
 fn every_name() -> Patterns {
     "*".parse().expect("a star is a pattern")
-}
-
-fn two_seconds() -> Interval {
-    Interval::secs(2)
 }
 
 fn yes() -> bool {
@@ -261,7 +257,7 @@ impl Params {
                 len,
             }),
             _ => Err(Invalid::new(
-                format!("column[{i}].at"),
+                format!("column[{}].at", i + 1),
                 "a fixed column needs `at` and `len`, counted from 1",
             )),
         };
@@ -271,7 +267,7 @@ impl Params {
     fn targets(&self) -> Result<Option<Vec<Target>>, Invalid> {
         for (i, column) in self.columns.iter().enumerate() {
             let wrong = |field: &str, message: &str| {
-                Err(Invalid::new(format!("column[{i}].{field}"), message))
+                Err(Invalid::new(format!("column[{}].{field}", i + 1), message))
             };
             let fixed = self.format.kind == Kind::Fixed;
             let timed = matches!(column.kind, Type::Date | Type::Time | Type::Timestamp);

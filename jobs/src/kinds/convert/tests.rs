@@ -224,7 +224,7 @@ fn what_cannot_be_is_refused_when_the_job_is_made() {
         assert!(said.contains(word), "{xml}: {said}");
     }
     let column = r#"<convert name="c"><input dir="raw"/><format type="csv"/><column name="a" type="date" pattern="%Q"/><output dir="out"/></convert>"#;
-    assert_eq!(invalid(column), "column[0].pattern");
+    assert_eq!(invalid(column), "column[1].pattern");
 }
 
 #[test]

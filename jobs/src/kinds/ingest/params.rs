@@ -43,7 +43,7 @@ pub(super) struct Folder {
     pub(super) bad: Option<String>,
     /// Where the files of bad rows go, `FILE.rejects.xml`; left out: `rejects` in the folder.
     pub(super) rejects: Option<String>,
-    /// A file is taken only when it has not changed for so long.
+    /// How long a file must have been unchanged before it is taken. Files that are open for writing never are.
     #[serde(default)]
     pub(super) stable: Interval,
     /// A file is taken only when the file of this name is there too: `{stem}.ok`.
