@@ -172,16 +172,25 @@ impl std::ops::AddAssign for Tally {
 impl fmt::Display for Tally {
     /// `read 26115, written 26115, rejected 0, 3 files, 1.9 MB`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = if self.files == 1 { "file" } else { "files" };
         write!(
             f,
-            "read {}, written {}, rejected {}, {} {files}, {}",
+            "read {}, written {}, rejected {}, {}, {}",
             self.read,
             self.written,
             self.rejected,
-            self.files,
+            Count(self.files, "file"),
             Bytes(self.bytes)
         )
+    }
+}
+
+/// So many of something, by the name of one: `1 file`, `0 files`.
+pub struct Count(pub u64, pub &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ending = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{ending}", self.0, self.1)
     }
 }
 
@@ -240,6 +249,12 @@ mod tests {
             shown,
             ["0 B", "999 B", "1.0 kB", "1.9 MB", "1.0 GB", "18446.7 PB"]
         );
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let shown = [0, 1, 2].map(|n| Count(n, "row").to_string());
+        assert_eq!(shown, ["0 rows", "1 row", "2 rows"]);
     }
 
     #[test]

@@ -43,7 +43,11 @@ pub struct Key<'a> {
 
 impl Key<'_> {
     fn cells(&self) -> [db::Cell<'_>; 3] {
-        [Some(self.job.as_bytes()), Some(self.file.as_bytes()), Some(self.hash.as_bytes())]
+        [
+            Some(self.job.as_bytes()),
+            Some(self.file.as_bytes()),
+            Some(self.hash.as_bytes()),
+        ]
     }
 }
 
@@ -61,7 +65,10 @@ pub fn prepare(db: &mut dyn Connection) -> db::Result<()> {
         length: Some(length),
         ..ColumnInfo::new(name, Kind::Text)
     };
-    let number = |name: &str| ColumnInfo { nullable: false, ..ColumnInfo::new(name, Kind::Integer) };
+    let number = |name: &str| ColumnInfo {
+        nullable: false,
+        ..ColumnInfo::new(name, Kind::Integer)
+    };
     let info = TableInfo {
         columns: vec![
             text("job", 63),
@@ -104,8 +111,11 @@ pub fn enter(db: &mut dyn Connection, key: &Key<'_>, now: DateTime<Utc>) -> db::
     match db.execute(&sql, &[job, file, hash, Some(time.as_bytes())]) {
         Ok(_) => Ok(Entry::New),
         Err(error) if error.kind() == ErrorKind::Constraint(Constraint::Unique) => {
-            Err(db::Error::new(ErrorKind::Busy, format!("entering {} into the ledger", key.file))
-                .because(error))
+            Err(db::Error::new(
+                ErrorKind::Busy,
+                format!("entering {} into the ledger", key.file),
+            )
+            .because(error))
         }
         Err(error) => Err(error),
     }
@@ -128,12 +138,17 @@ pub fn look(db: &mut dyn Connection, key: &Key<'_>) -> db::Result<Option<Entry>>
         return Ok(None);
     };
     let number = |index| {
-        row.cell(index).and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok()).unwrap_or(0)
+        row.cell(index)
+            .and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok())
+            .unwrap_or(0)
     };
     Ok(Some(if number(0) == 1 {
         Entry::Loaded
     } else {
-        Entry::Begun(Progress { position: number(1), rejected: number(2) })
+        Entry::Begun(Progress {
+            position: number(1),
+            rejected: number(2),
+        })
     }))
 }
 
@@ -141,7 +156,12 @@ pub fn look(db: &mut dyn Connection, key: &Key<'_>) -> db::Result<Option<Entry>>
 ///
 /// # Errors
 /// Those of the database.
-pub fn advance(db: &mut dyn Connection, key: &Key<'_>, progress: Progress, done: bool) -> db::Result<()> {
+pub fn advance(
+    db: &mut dyn Connection,
+    key: &Key<'_>,
+    progress: Progress,
+    done: bool,
+) -> db::Result<()> {
     let mark = |n| db.dialect().placeholder(n);
     let sql = format!(
         "UPDATE {TABLE} SET done = {}, position = {}, rejected = {} WHERE job = {} AND file = {} AND hash = {}",
@@ -162,21 +182,43 @@ mod tests {
     #[test]
     fn a_file_is_new_once_and_a_rollback_forgets_it() {
         let dir = tempfile::tempdir().unwrap();
-        let options = db::Options { base: dir.path().to_owned(), ..db::Options::default() };
+        let options = db::Options {
+            base: dir.path().to_owned(),
+            ..db::Options::default()
+        };
         let mut db = db::connect("sqlite:l.db", &options).unwrap();
         prepare(&mut *db).unwrap();
         prepare(&mut *db).unwrap();
-        let key = Key { job: "in", file: "a.xml", hash: "00" };
+        let key = Key {
+            job: "in",
+            file: "a.xml",
+            hash: "00",
+        };
         db.begin().unwrap();
         assert_eq!(enter(&mut *db, &key, Utc::now()).unwrap(), Entry::New);
         db.rollback().unwrap();
         db.begin().unwrap();
         assert_eq!(enter(&mut *db, &key, Utc::now()).unwrap(), Entry::New);
-        let half = Progress { position: 5000, rejected: 2 };
+        let half = Progress {
+            position: 5000,
+            rejected: 2,
+        };
         advance(&mut *db, &key, half, false).unwrap();
         db.commit().unwrap();
-        assert_eq!(enter(&mut *db, &key, Utc::now()).unwrap(), Entry::Begun(half));
-        advance(&mut *db, &key, Progress { position: 5100, rejected: 2 }, true).unwrap();
+        assert_eq!(
+            enter(&mut *db, &key, Utc::now()).unwrap(),
+            Entry::Begun(half)
+        );
+        advance(
+            &mut *db,
+            &key,
+            Progress {
+                position: 5100,
+                rejected: 2,
+            },
+            true,
+        )
+        .unwrap();
         assert_eq!(enter(&mut *db, &key, Utc::now()).unwrap(), Entry::Loaded);
         let other = Key { hash: "01", ..key };
         assert_eq!(enter(&mut *db, &other, Utc::now()).unwrap(), Entry::New);

@@ -2,6 +2,7 @@
 //! When a job runs is not decided here, nor is a job killed here: that is the work of `procctl` and `checkproc`.
 
 pub mod cli;
+mod content;
 pub mod context;
 pub mod data;
 pub mod disk;
@@ -19,6 +20,7 @@ pub mod logging;
 mod passes;
 pub mod progress;
 pub mod publish;
+mod rejects;
 pub mod runner;
 pub mod schema;
 pub mod state;

@@ -50,7 +50,16 @@ impl Default for Options {
 
 /// Opens a connection to the database that `url` names. Errors show the URL without its credentials.
 pub fn connect(url: &str, options: &Options) -> Result<Box<dyn Connection>> {
-    let url = Url::parse(url)?;
+    let parsed = Url::parse(url);
+    let scheme = url
+        .trim()
+        .split_once(':')
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if let (Err(_), Some(scheme)) = (&parsed, scheme) {
+        backend(&scheme)
+            .map_err(|why| Error::new(ErrorKind::Invalid, "reading a database URL").because(why))?;
+    }
+    let url = parsed?;
     let mut options = options.clone();
     if let Some(timeout) = url.connect_timeout {
         options.connect_timeout = timeout;
@@ -62,26 +71,43 @@ pub fn connect(url: &str, options: &Options) -> Result<Box<dyn Connection>> {
 }
 
 fn driver(url: &Url) -> Result<&'static Driver> {
-    DRIVERS
+    backend(&url.scheme)
+        .map_err(|why| Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because(why))
+}
+
+/// The driver for a scheme, or which ones there are.
+fn backend(scheme: &str) -> std::result::Result<&'static Driver, String> {
+    let found = DRIVERS
         .iter()
-        .find(|driver| driver.schemes.contains(&url.scheme.as_str()))
-        .ok_or_else(|| {
-            let known: Vec<&str> = DRIVERS
-                .iter()
-                .flat_map(|d| d.schemes.iter().copied())
-                .collect();
-            Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because(format!(
-                "no backend for scheme {:?}; there are {}",
-                url.scheme,
-                known.join(", ")
-            ))
-        })
+        .find(|driver| driver.schemes.contains(&scheme));
+    found.ok_or_else(|| {
+        let all = DRIVERS
+            .iter()
+            .flat_map(|driver| driver.schemes.iter().copied());
+        let known: Vec<&str> = all.collect();
+        format!(
+            "no database is reached by `{scheme}:`, only by {}",
+            known.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::error::Error as _;
+
+    #[test]
+    fn an_unknown_scheme_is_told_before_what_else_is_wrong() {
+        let error = connect("foo:secret", &Options::default())
+            .err()
+            .expect("no such backend");
+        let cause = error.source().expect("has a cause").to_string();
+        assert!(
+            cause.contains("`foo:`") && cause.contains("sqlite") && !cause.contains("secret"),
+            "{cause}"
+        );
+    }
 
     #[test]
     fn an_unknown_scheme_names_the_known_ones_and_no_password() {

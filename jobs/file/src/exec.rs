@@ -126,6 +126,11 @@ mod tests {
         let text = words.resolved_text(&mut resolver, Pos::default());
         assert_eq!(text.parse::<Words>().unwrap().plain(), expected);
         let lacks: Words = "x ${file:none}".parse().unwrap();
-        assert!(lacks.resolve(home.path(), &[]).unwrap_err().contains("cannot read"));
+        assert!(
+            lacks
+                .resolve(home.path(), &[])
+                .unwrap_err()
+                .contains("cannot read")
+        );
     }
 }

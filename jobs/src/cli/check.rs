@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::Error,
     external, home,
-    job::{Report, Run},
+    job::{Count, Report, Run},
     kinds, logging,
     world::World,
 };
@@ -43,11 +43,10 @@ pub(super) fn check(
         }
     }
     let notes = if verbose { check.notes } else { Vec::new() };
-    let last = match (problems.len(), files.len()) {
-        (0, 1) => Some("1 file, no problems".to_owned()),
-        (0, n) => Some(format!("{n} files, no problems")),
-        _ => None,
-    };
+    let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
+    let last = problems
+        .is_empty()
+        .then(|| format!("{}, no problems", Count(count, "file")));
     let lines = notes
         .into_iter()
         .chain(problems.iter().map(ToString::to_string))

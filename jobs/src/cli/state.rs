@@ -9,6 +9,7 @@ use crate::{
     disk::{Disk as _, RealDisk},
     error::Error,
     home,
+    job::Count,
     lock::Lock,
     state::{Changes, State},
     world::state_file,
@@ -50,12 +51,12 @@ pub(super) fn reset(home: Option<&Path>, job: &str) -> Result<String, Error> {
     let _lock = Lock::take(&home.state, job)?;
     let mut state = open(&home, job)?;
     let all = state.all()?;
-    let count = all.len();
+    let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
     let changes = all
         .into_iter()
         .fold(Changes::new(), |changes, (name, _)| changes.delete(&name));
     state.commit(changes)?;
-    Ok(format!("{job} has forgotten {count} values\n"))
+    Ok(format!("{job} has forgotten {}\n", Count(count, "value")))
 }
 
 fn open(home: &Home, job: &str) -> Result<State, Error> {

@@ -11,7 +11,7 @@ use crate::error::Error;
 pub struct Place {
     /// The row, counted from 1; 0 before the first.
     pub row: u64,
-    /// The line, counted from 1.
+    /// The line, counted from 1; 0 where only the row is known.
     pub line: u64,
     /// The byte, counted from 0, of the unpacked text in UTF-8.
     pub byte: u64,
@@ -24,10 +24,22 @@ impl Place {
         line: 1,
         byte: 0,
     };
+
+    /// A row of which nothing but its number is known.
+    #[must_use]
+    pub fn of_row(row: u64) -> Place {
+        Place {
+            row,
+            ..Place::default()
+        }
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return write!(f, "row {}", self.row);
+        }
         if self.row > 0 {
             write!(f, "row {}, ", self.row)?;
         }

@@ -22,7 +22,7 @@ const SHOWN: usize = 4096;
 pub struct Rejects<W: Write> {
     output: W,
     gathered: Vec<u8>,
-    rows: u64,
+    begun: bool,
 }
 
 impl<W: Write> Rejects<W> {
@@ -31,13 +31,8 @@ impl<W: Write> Rejects<W> {
         Rejects {
             output,
             gathered: Vec::new(),
-            rows: 0,
+            begun: false,
         }
-    }
-
-    /// Rows written so far.
-    pub fn rows(&self) -> u64 {
-        self.rows
     }
 
     /// Adds a row: what is wrong, and its cells as far as they are known (`columns` and `record` as read).
@@ -45,9 +40,7 @@ impl<W: Write> Rejects<W> {
     /// # Errors
     /// Those of the output.
     pub fn push(&mut self, bad: &BadRow, columns: &[String], record: &Record) -> io::Result<()> {
-        if self.rows == 0 {
-            Xml::new(&[]).open(&mut self.gathered);
-        }
+        self.begin();
         let (number, line, byte) = (
             bad.place.row.to_string(),
             bad.place.line.to_string(),
@@ -55,11 +48,10 @@ impl<W: Write> Rejects<W> {
         );
         let value = bad.value.as_deref().map(shown);
         let text = bad.text.as_deref().map(shown);
-        let mut attributes = vec![
-            ("number", number.as_str()),
-            ("line", &line),
-            ("byte", &byte),
-        ];
+        let mut attributes = vec![("number", number.as_str())];
+        if bad.place.line > 0 {
+            attributes.extend([("line", line.as_str()), ("byte", byte.as_str())]);
+        }
         attributes.extend(bad.column.as_deref().map(|column| ("column", column)));
         attributes.extend(value.as_deref().map(|value| ("value", value)));
         attributes.push(("reason", &bad.reason));
@@ -70,11 +62,31 @@ impl<W: Write> Rejects<W> {
             .enumerate()
             .filter_map(|(i, name)| Some((name.as_str(), record.cell(i)?)));
         Xml::free_row(&mut self.gathered, &attributes, cells)?;
-        self.rows += 1;
-        if self.gathered.len() >= 64 << 10 {
-            self.pour()?;
+        self.pour_if_large()
+    }
+
+    /// Adds all rows of another reject file, as [`Rejects::finish`] left it.
+    ///
+    /// # Errors
+    /// Those of the output; `InvalidData` when that is no reject file, whole and as it was written.
+    pub fn append(&mut self, other: &[u8]) -> io::Result<()> {
+        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        Xml::new(&[]).open(&mut head);
+        Xml::close(&mut tail);
+        let rows = other
+            .strip_prefix(&head[..])
+            .and_then(|rest| rest.strip_suffix(&tail[..]))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "this is no reject file"))?;
+        self.begin();
+        self.gathered.extend_from_slice(rows);
+        self.pour_if_large()
+    }
+
+    fn begin(&mut self) {
+        if !self.begun {
+            Xml::new(&[]).open(&mut self.gathered);
+            self.begun = true;
         }
-        Ok(())
     }
 
     /// Writes the end of the file and gives the output back; `None` when there was no row and nothing was written.
@@ -82,12 +94,19 @@ impl<W: Write> Rejects<W> {
     /// # Errors
     /// Those of the output.
     pub fn finish(mut self) -> io::Result<Option<W>> {
-        if self.rows == 0 {
+        if !self.begun {
             return Ok(None);
         }
         Xml::close(&mut self.gathered);
         self.pour()?;
         Ok(Some(self.output))
+    }
+
+    fn pour_if_large(&mut self) -> io::Result<()> {
+        if self.gathered.len() >= 64 << 10 {
+            self.pour()?;
+        }
+        Ok(())
     }
 
     fn pour(&mut self) -> io::Result<()> {
@@ -114,7 +133,7 @@ fn shown(bytes: &[u8]) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Format, Reading, Step};
+    use crate::data::{Format, Place, Reading, Step};
 
     #[test]
     fn mended_rejects_load_and_unmended_ones_do_not() {
@@ -152,6 +171,28 @@ mod tests {
         assert!(matches!(again.read(&mut record).unwrap(), Step::Row));
         assert_eq!(record.cell(1), Some(&b"x<&\ny"[..]));
         assert!(matches!(again.read(&mut record).unwrap(), Step::End));
+    }
+
+    #[test]
+    fn rows_of_other_files_are_taken_over() {
+        let file = |value: &str| {
+            let mut rejects = Rejects::new(Vec::new());
+            let record = Record::of(Place::START, [Some(value.as_bytes())]);
+            let bad = BadRow::new(Place::of_row(7), "odd");
+            rejects.push(&bad, &["a".to_owned()], &record).unwrap();
+            rejects.finish().unwrap().unwrap()
+        };
+        let mut whole = Rejects::new(Vec::new());
+        whole.append(&file("1")).unwrap();
+        whole.append(&file("2")).unwrap();
+        whole.append(b"<data/>").unwrap_err();
+        let text = String::from_utf8(whole.finish().unwrap().unwrap()).unwrap();
+        assert_eq!(
+            text.matches("<row number=\"7\" reason=\"odd\"><a>").count(),
+            2,
+            "{text}"
+        );
+        assert_eq!(text.matches("<data>").count(), 1);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, error: rusqlite::E
         }
         (None, _) => ErrorKind::Other,
     };
-    let fault = Error::new(kind, action).because(error);
+    // Its own source would only repeat the code in other words.
+    let fault = Error::new(kind, action).because(error.to_string());
     match code {
         Some(code) => fault.with_native(format!("sqlite {code}")),
         None => fault,
@@ -64,6 +65,7 @@ fn kind_of(code: i32, watch: &Watch) -> ErrorKind {
         ffi::SQLITE_PERM | ffi::SQLITE_READONLY | ffi::SQLITE_AUTH => ErrorKind::Permission,
         ffi::SQLITE_CANTOPEN => ErrorKind::Missing,
         ffi::SQLITE_RANGE => ErrorKind::Syntax,
+        ffi::SQLITE_NOTADB => ErrorKind::Invalid,
         _ => ErrorKind::Other,
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io::BufRead;
 
+use crate::job::Count;
+
 use super::super::fault::{BadFile, BadRow, Place};
 use super::super::record::{Columns, Record};
 use super::super::text::Text;
@@ -86,6 +88,12 @@ impl Reader {
             let name = std::str::from_utf8(name).expect("decoded text is UTF-8");
             if name.is_empty() {
                 return wrong(format!("column {} has no name", field + 1));
+            }
+            if name.contains(char::is_control) {
+                return wrong(format!(
+                    "the name of column {} holds a control character; lines end with LF or CRLF, never with CR alone",
+                    field + 1
+                ));
             }
             if name.len() > self.limits.name {
                 return wrong(format!(
@@ -190,7 +198,11 @@ impl Reader {
         } else if let Some(reason) = fault {
             reason.to_owned()
         } else if self.fields != width {
-            format!("{} fields where there are {width} columns", self.fields)
+            format!(
+                "{} where there are {}",
+                Count(self.fields as u64, "field"),
+                Count(width as u64, "column")
+            )
         } else {
             return Step::Row;
         };

@@ -68,12 +68,18 @@ pub(super) fn close(
             scratch.clear();
             scratch.extend(record.opened().iter().filter(|b| !b.is_ascii_whitespace()));
             record.drop_opened();
-            let decoded = STANDARD.decode_vec(&*scratch, record.buffer());
-            if decoded.is_err() {
+            if let Err(error) = STANDARD.decode_vec(&*scratch, record.buffer()) {
+                // Whoever mends the row needs to see what stood there.
                 record.drop_opened();
+                record.buffer().extend_from_slice(scratch);
+                record.close_text(column);
+                return Err(format!(
+                    "not base64: {}",
+                    error.to_string().trim_end_matches('.')
+                ));
             }
             record.close_raw(column);
-            decoded.map_err(|e| format!("not base64: {e}"))
+            Ok(())
         }
         Coding::Nil => {
             record.close_null(column);

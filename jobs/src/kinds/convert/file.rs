@@ -1,7 +1,6 @@
 //! One file: its rows into the output's draft, its bad rows into a reject file.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::columns::{Mapping, Target};
 use super::params::Settings;
@@ -223,7 +222,7 @@ impl Work<'_> {
         if self.rejected > self.order.max_bad && self.bad.is_none() {
             self.bad = Some(match self.order.max_bad {
                 0 => bad.to_string(),
-                most => format!("more than {most} bad rows, the last one {bad}"),
+                most => format!("more bad rows than max-bad=\"{most}\" allows, the last one {bad}"),
             });
         }
         Ok(self.bad.is_none() || self.rejected < SHOWN)
@@ -258,20 +257,5 @@ impl Work<'_> {
         rejects
             .push(bad, columns, record)
             .map_err(Error::io("write", &self.order.rejects))
-    }
-}
-
-/// The hash of a file's bytes, for names that must not meet.
-pub(super) fn hash(cx: &Context, path: &Path) -> Result<blake3::Hash, Error> {
-    let mut file = cx.disk().open(path)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; 256 << 10];
-    loop {
-        let length = file.read(&mut piece).map_err(Error::io("read", path))?;
-        if length == 0 {
-            return Ok(hasher.finalize());
-        }
-        hasher.update(&piece[..length]);
-        cx.checkpoint()?;
     }
 }

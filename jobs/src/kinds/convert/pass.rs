@@ -2,16 +2,17 @@
 //! share what it costs to make names durable.
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Converted, Order};
 use super::{Convert, journal};
+use crate::content;
 use crate::context::Context;
 use crate::error::Error;
 use crate::input::{Inbox, Input};
-use crate::job::Tally;
-use crate::publish::{Sealed, publish_all};
+use crate::job::{Count, Tally};
+use crate::publish::Sealed;
+use crate::rejects;
 
 /// The longest name that file systems of Linux take, in bytes.
 const LONGEST: usize = 255;
@@ -54,9 +55,10 @@ impl<'a> Pass<'a> {
         match self.bad.first() {
             None => Ok(self.tally),
             Some(first) => {
-                let (count, dir) = (self.bad.len(), self.inbox.bad.display());
+                let count = u64::try_from(self.bad.len()).unwrap_or(u64::MAX);
+                let (count, dir) = (Count(count, "file"), self.inbox.bad.display());
                 Err(Error::Data(format!(
-                    "{count} of {all} files are bad and now in {dir}: {first}"
+                    "{count} of {all} moved to {dir} as bad: {first}"
                 )))
             }
         }
@@ -74,7 +76,7 @@ impl<'a> Pass<'a> {
             rejects: self
                 .job
                 .rejects_dir(self.cx)
-                .join(format!("{}.rejects.xml", input.name)),
+                .join(rejects::name_of(&input.name)),
             max_bad: self.job.params.input.max_bad,
         };
         let Converted {
@@ -99,7 +101,7 @@ impl<'a> Pass<'a> {
             ..Tally::default()
         };
         if let Some(rejects) = rejects {
-            publish_rejects(self.cx, rejects, &input)?;
+            rejects::publish(self.cx, rejects)?;
         }
         match (bad, output) {
             (Some(reason), _) => {
@@ -114,8 +116,9 @@ impl<'a> Pass<'a> {
             (None, Some(output)) => {
                 let name = output.target().file_name().unwrap_or_default().display();
                 log::info!(
-                    "{}: {written} rows into {name}, {rejected} rejected",
-                    input.name
+                    "{}: {} into {name}, {rejected} rejected",
+                    input.name,
+                    Count(written, "row")
                 );
                 self.tally += Tally {
                     written,
@@ -157,7 +160,7 @@ impl<'a> Pass<'a> {
         if fits(&plain) && is_free(&plain)? {
             return Ok(plain);
         }
-        let hash = file::hash(self.cx, &input.path)?.to_hex();
+        let hash = content::hash(self.cx, &input.path)?.to_hex();
         let stem = if fits(&plain) {
             format!("{}_{}", input.stem(), &hash[..8])
         } else {
@@ -172,34 +175,5 @@ impl<'a> Pass<'a> {
             target = named(&format!("{stem}_{number}"));
         }
         Ok(target)
-    }
-}
-
-/// Publishes a reject file; beside one of the same name and other content it gets a name of its own.
-fn publish_rejects(cx: &Context, rejects: Sealed, input: &Input) -> Result<(), Error> {
-    let disk = cx.disk();
-    let named = if disk.look(rejects.target())?.is_some()
-        && !same_bytes(cx, rejects.draft(), rejects.target())?
-    {
-        let hash = file::hash(cx, rejects.draft())?.to_hex();
-        rejects.named(&format!("{}.{}.rejects.xml", input.name, &hash[..8]))
-    } else {
-        rejects
-    };
-    publish_all(&*disk, vec![named]).map(|_| ())
-}
-
-fn same_bytes(cx: &Context, one: &Path, other: &Path) -> Result<bool, Error> {
-    let open = |path: &Path| -> Result<_, Error> {
-        Ok(std::io::BufReader::new(cx.disk().open(path)?).bytes())
-    };
-    let (mut left, mut right) = (open(one)?, open(other)?);
-    loop {
-        match (left.next().transpose(), right.next().transpose()) {
-            (Ok(None), Ok(None)) => return Ok(true),
-            (Ok(a), Ok(b)) if a == b => {}
-            (Ok(_), Ok(_)) => return Ok(false),
-            (Err(e), _) | (_, Err(e)) => return Err(Error::io("compare", one)(e)),
-        }
     }
 }

@@ -94,7 +94,7 @@ fn too_many_bad_rows_and_broken_files_go_to_bad_whole() {
     let error = job(PLAIN).run(&mut home.cx).unwrap_err();
     assert_eq!(error.exit_code(), 65);
     assert!(
-        error.to_string().starts_with("2 of 3 files are bad"),
+        error.to_string().starts_with("2 files of 3 moved to"),
         "{error}"
     );
     assert_eq!(home.names("out"), ["W_c.csv"]);

@@ -25,7 +25,8 @@ pub(super) struct Holes(Vec<Hole>);
 impl Holes {
     /// Forgets gaps that have been open for `settle_ms` or longer at `now` (milliseconds since 1970).
     pub(super) fn expire(&mut self, now: i64, settle_ms: i64) {
-        self.0.retain(|hole| now.saturating_sub(hole.seen) < settle_ms);
+        self.0
+            .retain(|hole| now.saturating_sub(hole.seen) < settle_ms);
     }
 
     /// The lowest missing number.
@@ -46,7 +47,11 @@ impl Holes {
     /// Remembers that `from..=to` is missing above everything known so far; an empty range is none.
     pub(super) fn note(&mut self, from: i64, to: i64, now: i64) {
         if from <= to {
-            self.0.push(Hole { from, to, seen: now });
+            self.0.push(Hole {
+                from,
+                to,
+                seen: now,
+            });
         }
     }
 
@@ -56,15 +61,28 @@ impl Holes {
         let hole = self.0.remove(at);
         let below = key.checked_sub(1).map(|to| (hole.from, to));
         let above = key.checked_add(1).map(|from| (from, hole.to));
-        let rest = [below, above].into_iter().flatten().filter(|(from, to)| from <= to);
+        let rest = [below, above]
+            .into_iter()
+            .flatten()
+            .filter(|(from, to)| from <= to);
         for (offset, (from, to)) in rest.enumerate() {
-            self.0.insert(at + offset, Hole { from, to, seen: hole.seen });
+            self.0.insert(
+                at + offset,
+                Hole {
+                    from,
+                    to,
+                    seen: hole.seen,
+                },
+            );
         }
     }
 
     fn position(&self, key: i64) -> Option<usize> {
         let at = self.0.partition_point(|hole| hole.to < key);
-        self.0.get(at).is_some_and(|hole| hole.from <= key).then_some(at)
+        self.0
+            .get(at)
+            .is_some_and(|hole| hole.from <= key)
+            .then_some(at)
     }
 }
 

@@ -21,7 +21,8 @@ use crate::link::Link;
 use crate::publish::sweep_drafts;
 use params::Params;
 use pass::{
-    columns_of, finish_publication, full_pass, highest, increment_pass, invalid, kind_of, remembered,
+    columns_of, finish_publication, full_pass, highest, increment_pass, invalid, kind_of,
+    remembered,
 };
 
 /// The job.
@@ -53,7 +54,10 @@ impl Job for Extract {
             ));
         }
         query::validate(&params)?;
-        Ok(Extract { params, connection: None })
+        Ok(Extract {
+            params,
+            connection: None,
+        })
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<Tally, Error> {
@@ -83,9 +87,14 @@ impl Job for Extract {
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         report.note(format!("{} columns: {}", names.len(), names.join(", ")));
         if let Some(increment) = &self.params.increment {
-            match columns.iter().find(|column| column.name == increment.column) {
-                None => report
-                    .problem("increment.column", format!("the query has no column {}", increment.column)),
+            match columns
+                .iter()
+                .find(|column| column.name == increment.column)
+            {
+                None => report.problem(
+                    "increment.column",
+                    format!("the query has no column {}", increment.column),
+                ),
                 Some(column) if column.kind != Kind::Integer && increment.settle.0.is_zero() => {
                     report.note(format!("{} is not a whole number: rows that come later with the same or a lower value are found only with settle", increment.column));
                 }
@@ -106,11 +115,21 @@ impl Job for Extract {
                 let kind = kind_of(&mut *db, &self.params, increment)?;
                 let upto = highest(&mut *db, &self.params, increment, &cursor.last, kind)?;
                 let Some(upto) = upto else {
-                    report.note(format!("nothing is new: {} is not above {}", increment.column, cursor.last));
+                    report.note(format!(
+                        "nothing is new: {} is not above {}",
+                        increment.column, cursor.last
+                    ));
                     return Ok(());
                 };
-                query::range(&self.params, increment, &cursor.last, &upto, kind, db.dialect())
-                    .map_err(invalid)?
+                query::range(
+                    &self.params,
+                    increment,
+                    &cursor.last,
+                    &upto,
+                    kind,
+                    db.dialect(),
+                )
+                .map_err(invalid)?
             }
         };
         report.note(format!("would run: {}", statement.sql));

@@ -34,8 +34,18 @@ pub(super) struct Publication(pub(super) Vec<(String, String)>);
 impl Shelf {
     /// The final name of part `number` of `count`.
     fn name(&self, range: &str, number: usize, count: usize, always: bool) -> String {
-        let part = if count > 1 || always { format!("_{number}of{count}") } else { String::new() };
-        format!("{}_{}{part}.{}{}", self.word, plain(range), self.format.ending(), self.compression.ending())
+        let part = if count > 1 || always {
+            format!("_{number}of{count}")
+        } else {
+            String::new()
+        };
+        format!(
+            "{}_{}{part}.{}{}",
+            self.word,
+            plain(range),
+            self.format.ending(),
+            self.compression.ending()
+        )
     }
 }
 
@@ -45,7 +55,9 @@ fn plain(text: &str) -> String {
         return blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
     }
     let keep = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-    text.chars().map(|c| if keep(c) { c } else { '_' }).collect()
+    text.chars()
+        .map(|c| if keep(c) { c } else { '_' })
+        .collect()
 }
 
 /// Rows on their way into parts.
@@ -64,19 +76,38 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     pub(super) fn new(cx: &'a Context, shelf: &'a Shelf, columns: Vec<Column>) -> Self {
-        Parts { cx, shelf, columns, open: None, sealed: Vec::new(), told: (0, 0), rows: 0, bytes: 0 }
+        Parts {
+            cx,
+            shelf,
+            columns,
+            open: None,
+            sealed: Vec::new(),
+            told: (0, 0),
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     /// Writes a row.
     pub(super) fn row(&mut self, cells: &[db::Cell<'_>]) -> Result<(), Error> {
-        if self.open.as_ref().is_some_and(|part| self.shelf.rows > 0 && part.rows() >= self.shelf.rows) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|part| self.shelf.rows > 0 && part.rows() >= self.shelf.rows)
+        {
             self.seal()?;
         }
         let part = match &mut self.open {
             Some(part) => part,
-            none => none.insert(begin(self.cx, self.shelf, self.sealed.len() + 1, &self.columns)?),
+            none => none.insert(begin(
+                self.cx,
+                self.shelf,
+                self.sealed.len() + 1,
+                &self.columns,
+            )?),
         };
-        part.row(cells).map_err(|error| writing(&self.shelf.folder, error))?;
+        part.row(cells)
+            .map_err(|error| writing(&self.shelf.folder, error))?;
         self.rows += 1;
         Ok(())
     }
@@ -90,14 +121,17 @@ impl<'a> Parts<'a> {
     /// Says how much has been written.
     pub(super) fn pace(&mut self) {
         let bytes = self.bytes + self.open.as_ref().map_or(0, Writer::bytes);
-        self.cx.progress(self.rows - self.told.0, bytes - self.told.1);
+        self.cx
+            .progress(self.rows - self.told.0, bytes - self.told.1);
         self.told = (self.rows, bytes);
     }
 
     fn seal(&mut self) -> Result<(), Error> {
         if let Some(part) = self.open.take() {
             self.bytes += part.bytes();
-            let draft = part.finish().map_err(|error| writing(&self.shelf.folder, error))?;
+            let draft = part
+                .finish()
+                .map_err(|error| writing(&self.shelf.folder, error))?;
             self.sealed.push(draft.seal()?);
         }
         Ok(())
@@ -113,12 +147,21 @@ impl<'a> Parts<'a> {
         }
         let count = self.sealed.len();
         let named = |(at, part): (usize, Sealed)| {
-            let temporary = part.draft().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let temporary = part
+                .draft()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             part.keep();
             (temporary, self.shelf.name(range, at + 1, count, always))
         };
         let publication = Publication(self.sealed.into_iter().enumerate().map(named).collect());
-        Ok(Written { publication, rows: self.rows, bytes: self.bytes })
+        Ok(Written {
+            publication,
+            rows: self.rows,
+            bytes: self.bytes,
+        })
     }
 }
 
@@ -130,7 +173,12 @@ pub(super) struct Written {
     pub(super) bytes: u64,
 }
 
-fn begin(cx: &Context, shelf: &Shelf, number: usize, columns: &[Column]) -> Result<Writer<Draft>, Error> {
+fn begin(
+    cx: &Context,
+    shelf: &Shelf,
+    number: usize,
+    columns: &[Column],
+) -> Result<Writer<Draft>, Error> {
     let target = shelf.folder.join(format!(
         "{}_{number}.{}{}",
         shelf.word,
@@ -145,13 +193,18 @@ fn begin(cx: &Context, shelf: &Shelf, number: usize, columns: &[Column]) -> Resu
 /// What a format cannot carry is bad data; the rest is the disk's fault.
 fn writing(folder: &Path, error: std::io::Error) -> Error {
     match error.kind() {
-        std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => Error::Data(error.to_string()),
+        std::io::ErrorKind::InvalidData => Error::Data(error.to_string()),
+        std::io::ErrorKind::InvalidInput => Error::Invalid(format!("the query: {error}")),
         _ => Error::io("write into", folder)(error),
     }
 }
 
 /// Renames what has been committed to; what is renamed already is left alone. Durable at the end.
-pub(super) fn publish(disk: &dyn Disk, folder: &Path, publication: &Publication) -> Result<(), Error> {
+pub(super) fn publish(
+    disk: &dyn Disk,
+    folder: &Path,
+    publication: &Publication,
+) -> Result<(), Error> {
     for (temporary, name) in &publication.0 {
         let from = folder.join(temporary);
         if disk.look(&from)?.is_some() {
@@ -175,9 +228,18 @@ mod tests {
             rows: 0,
         };
         assert_eq!(shelf.name("0-500", 1, 1, false), "WEATHER_0-500.xml.gz");
-        assert_eq!(shelf.name("0-500", 2, 3, false), "WEATHER_0-500_2of3.xml.gz");
-        assert_eq!(shelf.name("20261121T134500Z", 1, 1, true), "WEATHER_20261121T134500Z_1of1.xml.gz");
-        assert_eq!(plain("2013-01-01 06:00:00+00/x"), "2013-01-01_06_00_00_00_x");
+        assert_eq!(
+            shelf.name("0-500", 2, 3, false),
+            "WEATHER_0-500_2of3.xml.gz"
+        );
+        assert_eq!(
+            shelf.name("20261121T134500Z", 1, 1, true),
+            "WEATHER_20261121T134500Z_1of1.xml.gz"
+        );
+        assert_eq!(
+            plain("2013-01-01 06:00:00+00/x"),
+            "2013-01-01_06_00_00_00_x"
+        );
         assert_eq!(plain(&"x".repeat(500)).len(), 32);
     }
 }

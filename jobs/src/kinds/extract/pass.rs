@@ -49,7 +49,10 @@ pub(super) fn finish_publication(cx: &mut Context, folder: &Path) -> Result<(), 
 }
 
 pub(super) fn remembered(cx: &mut Context, increment: &Increment) -> Result<Cursor, Error> {
-    Ok(cx.state()?.get(memory::CURSOR)?.unwrap_or_else(|| Cursor::at(&increment.start)))
+    Ok(cx
+        .state()?
+        .get(memory::CURSOR)?
+        .unwrap_or_else(|| Cursor::at(&increment.start)))
 }
 
 fn millis(interval: Interval) -> i64 {
@@ -67,10 +70,21 @@ pub(super) fn increment_pass(
     let mut tally = Tally::default();
     let kind = kind_of(db, params, increment)?;
     let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
-    let rounds = if begun.is_some() { vec![begun, None] } else { vec![None] };
+    let rounds = if begun.is_some() {
+        vec![begun, None]
+    } else {
+        vec![None]
+    };
     for begun in rounds {
         let now = cx.now().timestamp_millis();
-        let mut round = Round { params, increment, shelf, kind, now, cursor: remembered(cx, increment)? };
+        let mut round = Round {
+            params,
+            increment,
+            shelf,
+            kind,
+            now,
+            cursor: remembered(cx, increment)?,
+        };
         db.begin_snapshot()?;
         let plan = match begun {
             Some(plan) => Some(plan),
@@ -107,11 +121,21 @@ impl Round<'_> {
 
     /// Plans the next range, durably; none if nothing is new.
     fn plan(&mut self, cx: &mut Context, db: &mut dyn Connection) -> Result<Option<Plan>, Error> {
-        let seen = highest(db, self.params, self.increment, &self.cursor.last, self.kind)?;
+        let seen = highest(
+            db,
+            self.params,
+            self.increment,
+            &self.cursor.last,
+            self.kind,
+        )?;
         let before = self.cursor.clone();
-        let plan = self.cursor.plan(seen, self.is_numbered(), self.now, self.settle());
+        let plan = self
+            .cursor
+            .plan(seen, self.is_numbered(), self.now, self.settle());
         if let Some(plan) = &plan {
-            let changes = Changes::new().set(memory::CURSOR, &self.cursor)?.set(memory::PLAN, plan)?;
+            let changes = Changes::new()
+                .set(memory::CURSOR, &self.cursor)?
+                .set(memory::PLAN, plan)?;
             cx.state()?.commit(changes)?;
         } else if before != self.cursor {
             cx.state()?.set(memory::CURSOR, &self.cursor)?;
@@ -120,14 +144,37 @@ impl Round<'_> {
     }
 
     /// Reads the planned range and publishes it.
-    fn run(mut self, cx: &mut Context, db: &mut dyn Connection, plan: &Plan) -> Result<Tally, Error> {
+    fn run(
+        mut self,
+        cx: &mut Context,
+        db: &mut dyn Connection,
+        plan: &Plan,
+    ) -> Result<Tally, Error> {
         let (params, increment) = (self.params, self.increment);
-        let statement = query::range(params, increment, &plan.from, &plan.upto, self.kind, db.dialect());
+        let statement = query::range(
+            params,
+            increment,
+            &plan.from,
+            &plan.upto,
+            self.kind,
+            db.dialect(),
+        );
         let statement = statement.map_err(invalid)?;
         let remember = self.settle() > 0;
-        let mut tracker =
-            if self.is_numbered() { Tracker::new(&self.cursor, self.now, remember) } else { None };
-        let (parts, upto) = read_range(cx, increment, self.shelf, db, &statement, plan, tracker.as_mut())?;
+        let mut tracker = if self.is_numbered() {
+            Tracker::new(&self.cursor, self.now, remember)
+        } else {
+            None
+        };
+        let (parts, upto) = read_range(
+            cx,
+            increment,
+            self.shelf,
+            db,
+            &statement,
+            plan,
+            tracker.as_mut(),
+        )?;
         db.commit()?;
         let range = if upto == self.cursor.last {
             format!("{}-{upto}_late{}", plan.from, self.now)
@@ -139,7 +186,12 @@ impl Round<'_> {
             self.cursor.holes = tracker.end();
         }
         self.cursor.advance(&upto);
-        commit_publication(cx, self.shelf, &written, Changes::new().set(memory::CURSOR, &self.cursor)?)?;
+        commit_publication(
+            cx,
+            self.shelf,
+            &written,
+            Changes::new().set(memory::CURSOR, &self.cursor)?,
+        )?;
         let tally = tally_of(&written);
         if tally.written > 0 {
             log::info!("{} {range}: {tally}", increment.column);
@@ -169,15 +221,25 @@ fn read_range<'s>(
     mut tracker: Option<&mut Tracker>,
 ) -> Result<(Parts<'s>, String), Error> {
     let mut rows = db.query(&statement.sql, &statement.cells())?;
-    let key = rows.columns().iter().position(|column| column.name == increment.column);
-    let key = key.ok_or_else(|| Error::Invalid(format!("the query has no column {}", increment.column)))?;
+    let key = rows
+        .columns()
+        .iter()
+        .position(|column| column.name == increment.column);
+    let key =
+        key.ok_or_else(|| Error::Invalid(format!("the query has no column {}", increment.column)))?;
     let mut parts = Parts::new(cx, shelf, file_columns(rows.columns()));
     let mut upto = plan.upto.clone();
     while let Some(row) = rows.fetch()? {
         if let Some(tracker) = tracker.as_deref_mut() {
-            let number = row.cell(key).and_then(|text| std::str::from_utf8(text).ok()?.parse::<i64>().ok());
-            let number = number
-                .ok_or_else(|| Error::Data(format!("{} is not a whole number: {row:?}", increment.column)))?;
+            let number = row
+                .cell(key)
+                .and_then(|text| std::str::from_utf8(text).ok()?.parse::<i64>().ok());
+            let number = number.ok_or_else(|| {
+                Error::Data(format!(
+                    "{} is not a whole number: {row:?}",
+                    increment.column
+                ))
+            })?;
             match tracker.see(number) {
                 Row::New => {}
                 Row::Known => continue,
@@ -218,7 +280,9 @@ pub(super) fn full_pass(
     let plan = match cx.state()?.get::<FullPlan>(memory::PLAN)? {
         Some(plan) => plan,
         None => {
-            let plan = FullPlan { time: cx.now().format("%Y%m%dT%H%M%S%3fZ").to_string() };
+            let plan = FullPlan {
+                time: cx.now().format("%Y%m%dT%H%M%S%3fZ").to_string(),
+            };
             cx.state()?.set(memory::PLAN, &plan)?;
             plan
         }
@@ -248,7 +312,9 @@ fn commit_publication(
     written: &Written,
     changes: Changes,
 ) -> Result<(), Error> {
-    let changes = changes.delete(memory::PLAN).set(memory::PUBLISHING, &written.publication)?;
+    let changes = changes
+        .delete(memory::PLAN)
+        .set(memory::PUBLISHING, &written.publication)?;
     cx.state()?.commit(changes)?;
     finish_publication(cx, &shelf.folder)
 }
@@ -265,20 +331,32 @@ pub(super) fn highest(
     let Some(row) = rows.fetch()? else {
         return Ok(None);
     };
-    Ok(row.cell(0).map(|text| String::from_utf8_lossy(text).into_owned()))
+    Ok(row
+        .cell(0)
+        .map(|text| String::from_utf8_lossy(text).into_owned()))
 }
 
-pub(super) fn columns_of(db: &mut dyn Connection, shape: &Statement) -> Result<Vec<db::Column>, Error> {
+pub(super) fn columns_of(
+    db: &mut dyn Connection,
+    shape: &Statement,
+) -> Result<Vec<db::Column>, Error> {
     let rows = db.query(&shape.sql, &shape.cells())?;
     Ok(rows.columns().to_vec())
 }
 
 /// What the cursor column holds. An expression has no declared type; a row of it tells.
-pub(super) fn kind_of(db: &mut dyn Connection, params: &Params, increment: &Increment) -> Result<Kind, Error> {
+pub(super) fn kind_of(
+    db: &mut dyn Connection,
+    params: &Params,
+    increment: &Increment,
+) -> Result<Kind, Error> {
     let shape = query::shape(params, db.dialect()).map_err(invalid)?;
     let columns = columns_of(db, &shape)?;
-    let column = columns.iter().find(|column| column.name == increment.column);
-    let column = column.ok_or_else(|| Error::Invalid(format!("the query has no column {}", increment.column)))?;
+    let column = columns
+        .iter()
+        .find(|column| column.name == increment.column);
+    let column = column
+        .ok_or_else(|| Error::Invalid(format!("the query has no column {}", increment.column)))?;
     if column.kind != Kind::Other {
         return Ok(column.kind);
     }
@@ -296,5 +374,11 @@ fn file_columns(columns: &[db::Column]) -> Vec<Column> {
         Kind::Blob => Form::Binary,
         _ => Form::Text,
     };
-    columns.iter().map(|column| Column { name: column.name.clone(), form: form(column.kind) }).collect()
+    columns
+        .iter()
+        .map(|column| Column {
+            name: column.name.clone(),
+            form: form(column.kind),
+        })
+        .collect()
 }

@@ -20,7 +20,10 @@ pub(super) struct Statement {
 impl Statement {
     /// The values as cells to bind.
     pub(super) fn cells(&self) -> Vec<db::Cell<'_>> {
-        self.values.iter().map(|value| Some(value.as_bytes())).collect()
+        self.values
+            .iter()
+            .map(|value| Some(value.as_bytes()))
+            .collect()
     }
 }
 
@@ -35,7 +38,12 @@ pub(super) fn wording(params: &Params, dialect: &dyn Dialect) -> String {
 
 fn of_table(table: &Table, dialect: &dyn Dialect) -> String {
     let columns = match &table.columns {
-        Some(list) => list.0.iter().map(|name| dialect.quote(name)).collect::<Vec<_>>().join(", "),
+        Some(list) => list
+            .0
+            .iter()
+            .map(|name| dialect.quote(name))
+            .collect::<Vec<_>>()
+            .join(", "),
         None => "*".to_owned(),
     };
     let name = dialect.qualify(&TableName::parse(&table.name));
@@ -52,14 +60,24 @@ pub(super) fn full(params: &Params, dialect: &dyn Dialect) -> Result<Statement, 
 
 /// No row of the query, for its columns.
 pub(super) fn shape(params: &Params, dialect: &dyn Dialect) -> Result<Statement, Invalid> {
-    let sql = format!("SELECT * FROM ({}\n) q WHERE 1 = 0", wording(params, dialect));
+    let sql = format!(
+        "SELECT * FROM ({}\n) q WHERE 1 = 0",
+        wording(params, dialect)
+    );
     bind(&sql, params, &[], dialect)
 }
 
 /// One value of the cursor column, for its type.
-pub(super) fn sample(params: &Params, increment: &Increment, dialect: &dyn Dialect) -> Result<Statement, Invalid> {
+pub(super) fn sample(
+    params: &Params,
+    increment: &Increment,
+    dialect: &dyn Dialect,
+) -> Result<Statement, Invalid> {
     let column = dialect.quote(&increment.column);
-    let sql = format!("SELECT q.{column} FROM ({}\n) q WHERE q.{column} IS NOT NULL", wording(params, dialect));
+    let sql = format!(
+        "SELECT q.{column} FROM ({}\n) q WHERE q.{column} IS NOT NULL",
+        wording(params, dialect)
+    );
     bind(&dialect.limit(&sql, 1), params, &[], dialect)
 }
 
@@ -73,8 +91,10 @@ pub(super) fn highest(
 ) -> Result<Statement, Invalid> {
     let column = dialect.quote(&increment.column);
     let from = dialect.cast(&format!(":{LAST}"), kind);
-    let sql =
-        format!("SELECT max(q.{column}) FROM ({}\n) q WHERE q.{column} > {from}", wording(params, dialect));
+    let sql = format!(
+        "SELECT max(q.{column}) FROM ({}\n) q WHERE q.{column} > {from}",
+        wording(params, dialect)
+    );
     bind(&sql, params, &[(LAST, last)], dialect)
 }
 
@@ -110,19 +130,29 @@ fn bind(
         let given = own
             .iter()
             .map(|(known, value)| (*known, *value))
-            .chain(params.params.iter().map(|param| (param.name.as_str(), param.value.as_str())))
+            .chain(
+                params
+                    .params
+                    .iter()
+                    .map(|param| (param.name.as_str(), param.value.as_str())),
+            )
             .find(|(known, _)| known == name);
         match given {
             Some((_, value)) => values.push(value.to_owned()),
             None => {
                 return Err(Invalid::new(
                     "sql",
-                    format!("the SQL speaks of :{name}, but no <param name=\"{name}\"> gives its value"),
+                    format!(
+                        "the SQL speaks of :{name}, but no <param name=\"{name}\"> gives its value"
+                    ),
                 ));
             }
         }
     }
-    Ok(Statement { sql: named.sql, values })
+    Ok(Statement {
+        sql: named.sql,
+        values,
+    })
 }
 
 /// Finds what is wrong with the names of parameters before anything is connected.
@@ -135,8 +165,14 @@ pub(super) fn validate(params: &Params) -> Result<(), Invalid> {
                 format!("the name {} is taken by the increment itself", param.name),
             ));
         }
-        if params.params[..at].iter().any(|other| other.name == param.name) {
-            return Err(Invalid::new(path, format!("the parameter {} stands twice", param.name)));
+        if params.params[..at]
+            .iter()
+            .any(|other| other.name == param.name)
+        {
+            return Err(Invalid::new(
+                path,
+                format!("the parameter {} stands twice", param.name),
+            ));
         }
     }
     Ok(())

@@ -33,7 +33,11 @@ pub(super) struct Plan {
 impl Cursor {
     /// A cursor that has published nothing above `start`.
     pub(super) fn at(start: &str) -> Cursor {
-        Cursor { last: start.to_owned(), holes: Holes::default(), marks: Vec::new() }
+        Cursor {
+            last: start.to_owned(),
+            holes: Holes::default(),
+            marks: Vec::new(),
+        }
     }
 
     /// The range to read, given the highest value above `last` that is visible now.
@@ -56,7 +60,10 @@ impl Cursor {
         };
         match upto {
             Some(upto) => Some(Plan { from, upto }),
-            None if self.holes.len() > 0 => Some(Plan { from, upto: self.last.clone() }),
+            None if self.holes.len() > 0 => Some(Plan {
+                from,
+                upto: self.last.clone(),
+            }),
             None => None,
         }
     }
@@ -68,7 +75,9 @@ impl Cursor {
         {
             self.marks.push((now, value));
         }
-        let old = self.marks.partition_point(|(at, _)| now.saturating_sub(*at) >= settle_ms);
+        let old = self
+            .marks
+            .partition_point(|(at, _)| now.saturating_sub(*at) >= settle_ms);
         let (_, value) = self.marks.get(old.checked_sub(1)?)?.clone();
         self.marks.drain(..old);
         (value != self.last).then_some(value)
@@ -105,7 +114,13 @@ impl Tracker {
     /// Watches the rows of a range. `remember`: gaps are worth remembering (`settle` is set).
     pub(super) fn new(cursor: &Cursor, now: i64, remember: bool) -> Option<Tracker> {
         let last: i64 = cursor.last.parse().ok()?;
-        Some(Tracker { last, next: last.saturating_add(1), now, holes: cursor.holes.clone(), remember })
+        Some(Tracker {
+            last,
+            next: last.saturating_add(1),
+            now,
+            holes: cursor.holes.clone(),
+            remember,
+        })
     }
 
     /// Looks at the next row's number; they come in ascending order.
@@ -145,7 +160,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn plan(from: &str, upto: &str) -> Option<Plan> {
-        Some(Plan { from: from.to_owned(), upto: upto.to_owned() })
+        Some(Plan {
+            from: from.to_owned(),
+            upto: upto.to_owned(),
+        })
     }
 
     #[test]
@@ -161,9 +179,15 @@ mod tests {
         let mut cursor = Cursor::at("a");
         assert_eq!(cursor.plan(Some("c".into()), false, 1_000, 5_000), None);
         assert_eq!(cursor.plan(Some("d".into()), false, 3_000, 5_000), None);
-        assert_eq!(cursor.plan(Some("d".into()), false, 6_500, 5_000), plan("a", "c"));
+        assert_eq!(
+            cursor.plan(Some("d".into()), false, 6_500, 5_000),
+            plan("a", "c")
+        );
         cursor.advance("c");
-        assert_eq!(cursor.plan(Some("d".into()), false, 8_000, 5_000), plan("c", "d"));
+        assert_eq!(
+            cursor.plan(Some("d".into()), false, 8_000, 5_000),
+            plan("c", "d")
+        );
         cursor.advance("d");
         assert_eq!(cursor.plan(None, false, 20_000, 5_000), None);
     }
@@ -180,7 +204,10 @@ mod tests {
         let mut tracker = Tracker::new(&cursor, 1_000, true).unwrap();
         assert_eq!([tracker.see(3), tracker.see(4)], [Row::New, Row::Known]);
         cursor.holes = tracker.end();
-        assert_eq!(cursor.plan(Some("6".into()), true, 1_500, 5_000), plan("1", "6"));
+        assert_eq!(
+            cursor.plan(Some("6".into()), true, 1_500, 5_000),
+            plan("1", "6")
+        );
         assert_eq!(cursor.plan(None, true, 5_000, 5_000), None);
     }
 

@@ -20,14 +20,18 @@ fn incremental(settle: &str) -> Extract {
 /// A database with the rows `ids`.
 fn database(dir: &Path, ids: impl IntoIterator<Item = i64>) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(dir.join("s.db")).unwrap();
-    db.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS s (id INTEGER PRIMARY KEY, t TEXT)").unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS s (id INTEGER PRIMARY KEY, t TEXT)",
+    )
+    .unwrap();
     insert(&db, ids);
     db
 }
 
 fn insert(db: &rusqlite::Connection, ids: impl IntoIterator<Item = i64>) {
     for id in ids {
-        db.execute("INSERT INTO s VALUES (?1, 'text ' || ?1)", [id]).unwrap();
+        db.execute("INSERT INTO s VALUES (?1, 'text ' || ?1)", [id])
+            .unwrap();
     }
 }
 
@@ -41,9 +45,13 @@ fn published(disk: &FakeDisk) -> (Vec<String>, BTreeMap<i64, u32>) {
             continue;
         }
         let text = String::from_utf8(bytes).unwrap();
-        assert!(text.trim_end().ends_with("</data>"), "{name} is half a file: {text}");
+        assert!(
+            text.trim_end().ends_with("</data>"),
+            "{name} is half a file: {text}"
+        );
         for part in text.split("<id>").skip(1) {
-            *ids.entry(part.split('<').next().unwrap().parse().unwrap()).or_insert(0) += 1;
+            *ids.entry(part.split('<').next().unwrap().parse().unwrap())
+                .or_insert(0) += 1;
         }
         names.push(name);
     }
@@ -66,7 +74,15 @@ fn each_run_writes_what_is_new_into_parts_named_by_the_range() {
     insert(&db, 26..=30);
     assert_eq!(extract.run(&mut cx).unwrap().files, 1);
     let (names, ids) = published(&disk);
-    assert_eq!(names, ["S_0-25_1of3.xml", "S_0-25_2of3.xml", "S_0-25_3of3.xml", "S_25-30.xml"]);
+    assert_eq!(
+        names,
+        [
+            "S_0-25_1of3.xml",
+            "S_0-25_2of3.xml",
+            "S_0-25_3of3.xml",
+            "S_25-30.xml"
+        ]
+    );
     assert!(once_each(&ids, 30), "{ids:?}");
 }
 
@@ -75,14 +91,25 @@ fn a_full_extract_is_a_numbered_set_also_when_it_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let db = database(dir.path(), []);
     let disk = FakeDisk::new();
-    let mut extract = job(r#"<extract><source url="sqlite:s.db"/><sql>SELECT * FROM s WHERE id > :low;</sql><param name="low" value="3"/><output dir="out" file="S" format="csv" rows="3"/></extract>"#);
+    let mut extract = job(
+        r#"<extract><source url="sqlite:s.db"/><sql>SELECT * FROM s WHERE id > :low;</sql><param name="low" value="3"/><output dir="out" file="S" format="csv" rows="3"/></extract>"#,
+    );
     let mut cx = Context::fake_on(&disk, dir.path());
     assert_eq!(extract.run(&mut cx).unwrap().files, 1);
     insert(&db, 1..=9);
     cx.wait(std::time::Duration::from_secs(1)).unwrap();
     assert_eq!(extract.run(&mut cx).unwrap().written, 6);
-    let names: Vec<String> = disk.files().into_keys().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-    assert!(names[0].ends_with("_1of1.csv") && names[1].ends_with("_1of2.csv") && names[2].ends_with("_2of2.csv"), "{names:?}");
+    let names: Vec<String> = disk
+        .files()
+        .into_keys()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        names[0].ends_with("_1of1.csv")
+            && names[1].ends_with("_1of2.csv")
+            && names[2].ends_with("_2of2.csv"),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -107,7 +134,9 @@ fn a_missing_database_or_column_is_said_and_nothing_is_made() {
     let disk = FakeDisk::new();
     let mut cx = Context::fake_on(&disk, dir.path());
     database(dir.path(), [1]);
-    let mut extract = job(r#"<extract><source url="sqlite:s.db"/><table name="s"/><increment column="nr"/><output dir="out" file="S"/></extract>"#);
+    let mut extract = job(
+        r#"<extract><source url="sqlite:s.db"/><table name="s"/><increment column="nr"/><output dir="out" file="S"/></extract>"#,
+    );
     let error = extract.run(&mut cx).unwrap_err();
     assert_eq!(error.exit_code(), 78);
     assert!(error.chain().contains("nr"), "{}", error.chain());
@@ -120,7 +149,9 @@ fn a_cursor_that_is_an_expression_is_compared_as_what_it_is() {
     database(dir.path(), 1..=12);
     let disk = FakeDisk::new();
     let mut cx = Context::fake_on(&disk, dir.path());
-    let mut extract = job(r#"<extract><source url="sqlite:s.db"/><sql>SELECT id + 0 AS nr, id FROM s</sql><increment column="nr" start="9"/><output dir="out" file="S"/></extract>"#);
+    let mut extract = job(
+        r#"<extract><source url="sqlite:s.db"/><sql>SELECT id + 0 AS nr, id FROM s</sql><increment column="nr" start="9"/><output dir="out" file="S"/></extract>"#,
+    );
     assert_eq!(extract.run(&mut cx).unwrap().written, 3);
     assert_eq!(extract.run(&mut cx).unwrap().written, 0);
 }
@@ -131,10 +162,20 @@ fn parameters_are_checked_before_anything_is_opened() {
         let file = jobfile::JobFile::from_text(Path::new("e.xml"), xml.as_bytes()).unwrap();
         Extract::new(file.params().unwrap()).err().unwrap().at
     };
-    assert_eq!(wrong(r#"<extract><source url="sqlite:s"/><output dir="o" file="S"/></extract>"#), "");
-    assert_eq!(wrong(r#"<extract><source url="sqlite:s"/><table name="s"/><output dir="o" file="../S"/></extract>"#), "output.file");
     assert_eq!(
-        wrong(r#"<extract><source url="sqlite:s"/><table name="s"/><param name="last" value="1"/><increment column="id"/><output dir="o" file="S"/></extract>"#),
+        wrong(r#"<extract><source url="sqlite:s"/><output dir="o" file="S"/></extract>"#),
+        ""
+    );
+    assert_eq!(
+        wrong(
+            r#"<extract><source url="sqlite:s"/><table name="s"/><output dir="o" file="../S"/></extract>"#
+        ),
+        "output.file"
+    );
+    assert_eq!(
+        wrong(
+            r#"<extract><source url="sqlite:s"/><table name="s"/><param name="last" value="1"/><increment column="id"/><output dir="o" file="S"/></extract>"#
+        ),
         "param[1].name"
     );
 }
@@ -166,7 +207,9 @@ fn survives_power_cuts(settle: &str) {
             let disk = FakeDisk::new();
             let begun = disk.power().spent();
             disk.power().cut_at(begun + cut);
-            let ended = incremental(settle).run(&mut Context::fake_on(&disk, dir.path())).is_ok();
+            let ended = incremental(settle)
+                .run(&mut Context::fake_on(&disk, dir.path()))
+                .is_ok();
             let off = disk.power().is_off();
             disk.reboot(seed);
             insert(&db, 26..=31);
@@ -174,11 +217,16 @@ fn survives_power_cuts(settle: &str) {
                 insert(&db, [7]);
             }
             for _ in 0..2 {
-                incremental(settle).run(&mut Context::fake_on(&disk, dir.path())).unwrap();
+                incremental(settle)
+                    .run(&mut Context::fake_on(&disk, dir.path()))
+                    .unwrap();
             }
             let (names, ids) = published(&disk);
             let want = if settle == "0s" { 30 } else { 31 };
-            assert!(once_each(&ids, want), "cut {cut}, seed {seed}: {names:?} {ids:?}");
+            assert!(
+                once_each(&ids, want),
+                "cut {cut}, seed {seed}: {names:?} {ids:?}"
+            );
             if ended && !off {
                 break;
             }

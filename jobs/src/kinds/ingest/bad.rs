@@ -1,6 +1,6 @@
 //! The bad rows of a file: counted against what the job tolerates, and kept in a reject file that can be loaded again.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use db::Reject;
 
@@ -9,16 +9,18 @@ use super::reading::Places;
 use crate::context::Context;
 use crate::data::{BadRow, Place, Record, Rejects};
 use crate::error::Error;
+use crate::job::Count;
 use crate::publish::Draft;
+use crate::rejects;
 
 /// The bad rows of a file, on their way into its reject file.
 pub(super) struct Bad<'a> {
     pub(super) cx: &'a Context,
     pub(super) source: &'a Source,
-    pub(super) folder: &'a PathBuf,
+    pub(super) folder: &'a Path,
     pub(super) most: u64,
     pub(super) total: u64,
-    /// The first row of this transaction, where a file takes several: each has a reject file of its own.
+    /// The first row of this transaction, where a file takes several: each has a part of the reject file.
     pub(super) batch: Option<u64>,
     pub(super) out: Option<Rejects<Draft>>,
     pub(super) names: &'a [String],
@@ -26,21 +28,33 @@ pub(super) struct Bad<'a> {
 
 impl Bad<'_> {
     /// Keeps a row; refuses the file once there are too many.
-    pub(super) fn keep(&mut self, bad: &BadRow, columns: &[String], record: &Record) -> Result<(), Fault> {
+    pub(super) fn keep(
+        &mut self,
+        bad: &BadRow,
+        columns: &[String],
+        record: &Record,
+    ) -> Result<(), Fault> {
         self.total += 1;
         let out = match &mut self.out {
             Some(out) => out,
             none => {
-                let part = self.batch.map(|row| format!(".{row}")).unwrap_or_default();
-                let name = format!("{}{part}.rejects.xml", self.source.input.name);
-                let target = self.folder.join(name);
-                none.insert(Rejects::new(Draft::create(&self.cx.disk(), &target, &self.cx.author())?))
+                let target = match self.batch {
+                    Some(row) => self.source.parts(self.folder).path(row),
+                    None => self.folder.join(rejects::name_of(&self.source.input.name)),
+                };
+                none.insert(Rejects::new(Draft::create(
+                    &self.cx.disk(),
+                    &target,
+                    &self.cx.author(),
+                )?))
             }
         };
-        out.push(bad, columns, record).map_err(Error::io("write into", self.folder))?;
+        out.push(bad, columns, record)
+            .map_err(Error::io("write into", self.folder))?;
         if self.total > self.most {
             self.publish()?;
-            let reason = format!("{} bad rows, {} are tolerated; the last: {bad}", self.total, self.most);
+            let count = Count(self.total, "bad row");
+            let reason = format!("{count}, and max-bad is {}; the last: {bad}", self.most);
             return Err(Fault::Refused(reason));
         }
         Ok(())
@@ -48,14 +62,17 @@ impl Bad<'_> {
 
     /// Keeps a row that the database refused.
     pub(super) fn refused(&mut self, places: &Places, reject: &Reject) -> Result<(), Fault> {
-        let at = reject.error.column().and_then(|column| self.names.iter().position(|name| name == column));
+        let at = reject
+            .error
+            .column()
+            .and_then(|column| self.names.iter().position(|name| name == column));
         let mut reason = reject.error.kind().to_string();
         let mut source = std::error::Error::source(&reject.error);
         while let Some(inner) = source {
             reason.push_str(&format!(": {inner}"));
             source = inner.source();
         }
-        let place = Place { row: places.row(reject.ordinal), ..Place::START };
+        let place = Place::of_row(places.row(reject.ordinal));
         let mut bad = BadRow::new(place, reason);
         if let Some(column) = reject.error.column() {
             bad = bad.at(column, at.and_then(|at| reject.cells[at].as_deref()));
@@ -69,7 +86,10 @@ impl Bad<'_> {
         if let Some(out) = self.out.take()
             && let Some(draft) = out.finish().map_err(Error::io("write into", self.folder))?
         {
-            draft.publish()?;
+            match self.batch {
+                Some(_) => draft.publish().map(|_| ())?,
+                None => rejects::publish(self.cx, draft.seal()?)?,
+            }
         }
         Ok(())
     }

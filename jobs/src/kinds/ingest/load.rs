@@ -3,8 +3,7 @@
 //! The order is what makes it exactly once: ledger row, rows, reject file published, COMMIT; the caller moves the input only then.
 //! This file decides nothing about folders beyond the reject file's name.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use db::{Connection, Load, Mode as Clash, TableInfo, TableName};
@@ -19,6 +18,7 @@ use crate::error::Error;
 use crate::input::Input;
 use crate::job::Tally;
 use crate::ledger::{self, Entry, Progress};
+use crate::rejects::Parts;
 
 /// Rows read for the names of columns before the load begins; a name that turns up later costs a second pass.
 const PEEK: u64 = 1_000;
@@ -67,32 +67,19 @@ pub(super) fn broken(input: &Input, error: BadFile) -> Fault {
 /// Opens a file for its rows; the outer error is the disk's, the inner one the file's.
 pub(super) fn open(cx: &Context, input: &Input) -> Result<Result<Box<dyn Rows>, BadFile>, Error> {
     let Some(format) = Format::of(&input.name) else {
-        let reason = "its name does not tell the format: .xml, .csv or .jsonl, also with .gz or .zst";
+        let reason =
+            "its name does not tell the format: .xml, .csv or .jsonl, also with .gz or .zst";
         return Ok(Err(BadFile::content(Place::START, reason)));
     };
     let file = cx.disk().open(&input.path)?;
     Ok(Layout::of(format, &input.name).open(file))
 }
 
-/// The hash of a file's content, BLAKE3 in hex.
-pub(super) fn hash(cx: &Context, input: &Input) -> Result<String, Error> {
-    let mut file = cx.disk().open(&input.path)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        let read = file.read(&mut buffer).map_err(Error::io("read", &input.path))?;
-        if read == 0 {
-            return Ok(hasher.finalize().to_hex().to_string());
-        }
-        hasher.update(&buffer[..read]);
-        cx.checkpoint()?;
-    }
-}
-
 /// A file to be loaded, with the hash of its content.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) input: Input,
+    /// BLAKE3 in hex.
     pub(super) hash: String,
 }
 
@@ -119,12 +106,19 @@ impl Unit<'_> {
                 Err(fault) => Err(fault),
             };
             match result {
-                Ok(fate) => return Ok(fate),
+                Ok(fate) => {
+                    let disk = self.cx.disk();
+                    self.parts().try_for_each(|parts| parts.remove(&*disk))?;
+                    return Ok(fate);
+                }
                 Err(fault) => {
                     self.db.rollback()?;
                     match fault {
                         Fault::Grown => columns = self.scan(None),
-                        Fault::Refused(reason) => return Ok(Fate::Bad(reason)),
+                        Fault::Refused(reason) => {
+                            self.parts().try_for_each(|parts| parts.join(self.cx))?;
+                            return Ok(Fate::Bad(reason));
+                        }
                         Fault::Other(error) => return Err(error),
                     }
                 }
@@ -132,9 +126,19 @@ impl Unit<'_> {
         }
     }
 
+    /// What is kept of the files' bad rows while their load takes several transactions.
+    fn parts(&self) -> impl Iterator<Item = Parts<'_>> {
+        self.sources
+            .iter()
+            .map(|source| source.parts(&self.rejects))
+    }
+
     /// The names of each file's columns, from its first rows or from all.
     fn scan(&self, most: Option<u64>) -> Result<Vec<Vec<String>>, Fault> {
-        self.sources.iter().map(|source| self.names(source, most)).collect()
+        self.sources
+            .iter()
+            .map(|source| self.names(source, most))
+            .collect()
     }
 
     fn names(&self, source: &Source, most: Option<u64>) -> Result<Vec<String>, Fault> {
@@ -164,7 +168,11 @@ impl Unit<'_> {
         self.db.begin()?;
         let mut entries = Vec::with_capacity(self.sources.len());
         for source in self.sources {
-            entries.push(ledger::enter(self.db, &source.key(self.cx.job()), self.cx.now())?);
+            entries.push(ledger::enter(
+                self.db,
+                &source.key(self.cx.job()),
+                self.cx.now(),
+            )?);
         }
         if entries.iter().all(|entry| *entry == Entry::Loaded) {
             self.db.rollback()?;
@@ -210,7 +218,8 @@ impl Unit<'_> {
             ))));
         }
         let info = self.infer()?;
-        self.db.execute(&self.db.dialect().create_table(name, &info), &[])?;
+        self.db
+            .execute(&self.db.dialect().create_table(name, &info), &[])?;
         Ok(self.db.dictionary(name)?.unwrap_or(info))
     }
 
@@ -222,30 +231,42 @@ impl Unit<'_> {
             let mut rows = self.open(source)?;
             let mut record = Record::new();
             loop {
-                match rows.read(&mut record).map_err(|error| broken(&source.input, error))? {
+                match rows
+                    .read(&mut record)
+                    .map_err(|error| broken(&source.input, error))?
+                {
                     Step::End => break,
                     Step::Bad(_) => continue,
                     Step::Row => self.cx.checkpoint()?,
                 }
                 for (at, name) in rows.columns().iter().enumerate() {
-                    let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
-                        names.push(name.clone());
-                        guesses.push(Guess::Nothing);
-                        names.len() - 1
-                    });
+                    let place = names
+                        .iter()
+                        .position(|known| known == name)
+                        .unwrap_or_else(|| {
+                            names.push(name.clone());
+                            guesses.push(Guess::Nothing);
+                            names.len() - 1
+                        });
                     guesses[place] = guesses[place].and(record.cell(at));
                 }
             }
         }
         if names.is_empty() {
-            return Err(Fault::Refused("no table can be made from a file without a row".to_owned()));
+            return Err(Fault::Refused(
+                "no table can be made from a file without a row".to_owned(),
+            ));
         }
         let columns = names
             .iter()
             .zip(guesses)
             .map(|(name, guess)| db::ColumnInfo::new(name.clone(), guess.kind()))
             .collect();
-        Ok(TableInfo { columns, primary_key: self.table.key(), ..TableInfo::default() })
+        Ok(TableInfo {
+            columns,
+            primary_key: self.table.key(),
+            ..TableInfo::default()
+        })
     }
 
     /// Loads one file, from where earlier transactions left it.
@@ -259,10 +280,13 @@ impl Unit<'_> {
     ) -> Result<Tally, Fault> {
         let mut mapping = Mapping::default();
         if mapping.learn(columns, info) == Growth::None && !columns.is_empty() {
-            let reason = format!("none of its columns ({}) is in the table {name}", columns.join(", "));
+            let reason = format!(
+                "none of its columns ({}) is in the table {name}",
+                columns.join(", ")
+            );
             return Err(Fault::Refused(reason));
         }
-        let names = mapping.columns();
+        let names = mapping.columns_or_any(info);
         let key = self.table.key_of(info);
         let clash = match self.table.mode {
             Mode::Insert | Mode::Replace => Clash::Append,
@@ -274,7 +298,11 @@ impl Unit<'_> {
             }
             Mode::Upsert => Clash::Upsert { key: &key },
         };
-        let into = Load { table: name, columns: &names, mode: clash };
+        let into = Load {
+            table: name,
+            columns: &names,
+            mode: clash,
+        };
         let mut file = Reading {
             rows: self.open(source)?,
             record: Record::new(),
@@ -284,7 +312,8 @@ impl Unit<'_> {
                 folder: &self.rejects,
                 most: self.table.max_bad,
                 total: begun.rejected,
-                batch: None, out: None,
+                batch: None,
+                out: None,
                 names: &names,
             },
             mapping,
@@ -296,25 +325,31 @@ impl Unit<'_> {
         };
         loop {
             // rows that an earlier run has dealt with are passed over
-            file.bad.batch = self.table.batch().map(|_| file.position.max(begun.position) + 1);
+            file.bad.batch = self
+                .table
+                .batch()
+                .map(|_| file.position.max(begun.position) + 1);
             let more = {
                 let loader = self.db.load(&into)?;
                 file.batch(self.cx, loader, self.table.batch())?
             };
             file.bad.publish()?;
-            let progress = Progress { position: file.position, rejected: file.bad.total };
+            let progress = Progress {
+                position: file.position,
+                rejected: file.bad.total,
+            };
             ledger::advance(self.db, &source.key(self.cx.job()), progress, !more)?;
             if !more {
+                source.parts(&self.rejects).join(self.cx)?;
                 break;
             }
             self.db.commit()?;
             self.db.begin()?;
         }
-        if !file.mapping.unknown().is_empty() {
+        if let Some(left_out) = file.mapping.left_out() {
             log::warn!(
-                "{}: the table {name} has no column for {}",
-                source.input.name,
-                file.mapping.unknown().join(", ")
+                "{}: the table {name} has no column for {left_out}",
+                source.input.name
             );
         }
         file.tally.files = 1;
@@ -324,7 +359,15 @@ impl Unit<'_> {
 }
 
 impl Source {
+    pub(super) fn parts<'p>(&'p self, rejects: &'p Path) -> Parts<'p> {
+        Parts::of(rejects, &self.input.name, &self.hash)
+    }
+
     fn key<'k>(&'k self, job: &'k str) -> ledger::Key<'k> {
-        ledger::Key { job, file: &self.input.name, hash: &self.hash }
+        ledger::Key {
+            job,
+            file: &self.input.name,
+            hash: &self.hash,
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use db::{Kind, TableInfo};
 
 use crate::data::Record;
+use crate::job::Count;
 
 /// The way of one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,18 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Mapping {
     lanes: Vec<Lane>,
-    unknown: Vec<String>,
+    unknown: Vec<Unknown>,
     seen: usize,
+}
+
+/// A column of the file that the table lacks, or computes itself.
+#[derive(Debug)]
+struct Unknown {
+    /// Its place among the file's columns.
+    source: usize,
+    name: String,
+    /// How many values were left out with it.
+    values: u64,
 }
 
 /// What a row brought that the mapping did not know.
@@ -40,12 +51,21 @@ impl Mapping {
         for (source, name) in columns.iter().enumerate().skip(self.seen) {
             match table.column(name) {
                 Some(column)
-                    if !column.generated && !self.lanes.iter().any(|lane| lane.name == column.name) =>
+                    if !column.generated
+                        && !self.lanes.iter().any(|lane| lane.name == column.name) =>
                 {
-                    self.lanes.push(Lane { source, name: column.name.clone(), kind: column.kind });
+                    self.lanes.push(Lane {
+                        source,
+                        name: column.name.clone(),
+                        kind: column.kind,
+                    });
                     growth = Growth::Column;
                 }
-                _ => self.unknown.push(name.clone()),
+                _ => self.unknown.push(Unknown {
+                    source,
+                    name: name.clone(),
+                    values: 0,
+                }),
             }
         }
         self.seen = columns.len();
@@ -57,14 +77,33 @@ impl Mapping {
         columns.len() > self.seen
     }
 
-    /// The table's columns that the file brings, in the order of [`Mapping::cells`].
-    pub(super) fn columns(&self) -> Vec<String> {
+    /// The table's columns that the file brings.
+    fn columns(&self) -> Vec<String> {
         self.lanes.iter().map(|lane| lane.name.clone()).collect()
     }
 
-    /// Names in the file that the table lacks, or computes itself.
-    pub(super) fn unknown(&self) -> &[String] {
-        &self.unknown
+    /// As [`Mapping::columns`], and where a file brings none of them, any one that takes the NULLs of its rows.
+    pub(super) fn columns_or_any(&self, table: &TableInfo) -> Vec<String> {
+        if !self.lanes.is_empty() {
+            return self.columns();
+        }
+        let any = table.columns.iter().find(|column| !column.generated);
+        any.map(|column| column.name.clone()).into_iter().collect()
+    }
+
+    /// Counts the row's values that have no way into the table.
+    pub(super) fn count_left_out(&mut self, record: &Record) {
+        for unknown in &mut self.unknown {
+            unknown.values += u64::from(record.cell(unknown.source).is_some());
+        }
+    }
+
+    /// Names in the file that the table lacks, or computes itself, and how many values were left out with each.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let told =
+            |unknown: &Unknown| format!("{} ({})", unknown.name, Count(unknown.values, "value"));
+        let told: Vec<String> = self.unknown.iter().map(told).collect();
+        (!told.is_empty()).then(|| told.join(", "))
     }
 
     /// Makes the record's cells what the table's columns expect: bytes that came as base64 become hex for binary columns.
@@ -76,16 +115,25 @@ impl Mapping {
             }
             if lane.kind == Kind::Blob {
                 record.spell_hex(lane.source);
-            } else if record.cell(lane.source).is_some_and(|bytes| std::str::from_utf8(bytes).is_err()) {
+            } else if record
+                .cell(lane.source)
+                .is_some_and(|bytes| std::str::from_utf8(bytes).is_err())
+            {
                 return Some(&lane.name);
             }
         }
         None
     }
 
-    /// The cells of a row in the order of [`Mapping::columns`].
+    /// The cells of a row in the order of [`Mapping::columns_or_any`].
     pub(super) fn cells<'r>(&self, record: &'r Record) -> Vec<db::Cell<'r>> {
-        self.lanes.iter().map(|lane| spelled(record.cell(lane.source), lane.kind)).collect()
+        if self.lanes.is_empty() {
+            return vec![None];
+        }
+        self.lanes
+            .iter()
+            .map(|lane| spelled(record.cell(lane.source), lane.kind))
+            .collect()
     }
 }
 
@@ -115,15 +163,16 @@ impl Guess {
         let text: Cow<'_, str> = String::from_utf8_lossy(cell);
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-        let this = if padded || digits.is_empty() || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-            Guess::Text
-        } else if text.parse::<i64>().is_ok() {
-            Guess::Integer
-        } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
-            Guess::Real
-        } else {
-            Guess::Text
-        };
+        let this =
+            if padded || digits.is_empty() || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+                Guess::Text
+            } else if text.parse::<i64>().is_ok() {
+                Guess::Integer
+            } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
+                Guess::Real
+            } else {
+                Guess::Text
+            };
         match (self, this) {
             (Guess::Nothing, this) => this,
             (Guess::Text, _) | (_, Guess::Text) => Guess::Text,
@@ -149,7 +198,10 @@ mod tests {
 
     fn table(columns: &[(&str, Kind)]) -> TableInfo {
         TableInfo {
-            columns: columns.iter().map(|(name, kind)| ColumnInfo::new(*name, *kind)).collect(),
+            columns: columns
+                .iter()
+                .map(|(name, kind)| ColumnInfo::new(*name, *kind))
+                .collect(),
             ..TableInfo::default()
         }
     }
@@ -162,21 +214,58 @@ mod tests {
     fn columns_are_found_by_name_without_regard_to_case_and_the_rest_is_told() {
         let mut mapping = Mapping::default();
         let table = table(&[("id", Kind::Integer), ("Name", Kind::Text)]);
-        assert_eq!(mapping.learn(&names(&["NAME", "extra"]), &table), Growth::Column);
-        assert_eq!(mapping.learn(&names(&["NAME", "extra", "more"]), &table), Growth::None);
-        assert_eq!(mapping.learn(&names(&["NAME", "extra", "more", "id", "name"]), &table), Growth::Column);
+        assert_eq!(
+            mapping.learn(&names(&["NAME", "extra"]), &table),
+            Growth::Column
+        );
+        assert_eq!(
+            mapping.learn(&names(&["NAME", "extra", "more"]), &table),
+            Growth::None
+        );
+        assert_eq!(
+            mapping.learn(&names(&["NAME", "extra", "more", "id", "name"]), &table),
+            Growth::Column
+        );
         assert_eq!(mapping.columns(), ["Name", "id"]);
-        assert_eq!(mapping.unknown(), ["extra", "more", "name"]);
+        let cells = [None, Some(&b"x"[..]), Some(b"y"), Some(b"1")];
+        mapping.count_left_out(&Record::of(crate::data::Place::START, cells));
+        assert_eq!(
+            mapping.left_out().unwrap(),
+            "extra (1 value), more (1 value), name (0 values)"
+        );
+    }
+
+    #[test]
+    fn rows_without_any_column_are_nulls() {
+        let mapping = Mapping::default();
+        assert_eq!(
+            mapping.columns_or_any(&table(&[("id", Kind::Integer)])),
+            ["id"]
+        );
+        assert_eq!(mapping.cells(&Record::new()), [None]);
+        assert_eq!(mapping.left_out(), None);
     }
 
     #[test]
     fn guesses_never_lose_anything() {
         let guess = |cells: &[&str]| {
-            cells.iter().fold(Guess::Nothing, |guess, cell| guess.and(Some(cell.as_bytes())))
+            cells.iter().fold(Guess::Nothing, |guess, cell| {
+                guess.and(Some(cell.as_bytes()))
+            })
         };
         assert_eq!(guess(&["1", "-20"]), Guess::Integer);
         assert_eq!(guess(&["1", "1e3"]), Guess::Real);
-        for text in ["007", "+4930", "1 ", "", "-", "nan", "inf", "0x10", "2013-01-01"] {
+        for text in [
+            "007",
+            "+4930",
+            "1 ",
+            "",
+            "-",
+            "nan",
+            "inf",
+            "0x10",
+            "2013-01-01",
+        ] {
             assert_eq!(guess(&["1", text]), Guess::Text, "{text}");
         }
         assert_eq!(guess(&["0", "0.5"]), Guess::Real);

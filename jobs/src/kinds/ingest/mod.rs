@@ -55,7 +55,10 @@ impl Job for Ingest {
                 ));
             }
         }
-        Ok(Ingest { params, connection: None })
+        Ok(Ingest {
+            params,
+            connection: None,
+        })
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<Tally, Error> {
@@ -79,8 +82,14 @@ impl Job for Ingest {
                 db
             }
         };
-        let mut pass =
-            Pass { cx, db: &mut db, inbox: &inbox, rejects, tally: Tally::default(), bad: Vec::new() };
+        let mut pass = Pass {
+            cx,
+            db: &mut db,
+            inbox: &inbox,
+            rejects,
+            tally: Tally::default(),
+            bad: Vec::new(),
+        };
         for (table, inputs) in self.params.tables.iter().zip(waiting) {
             pass.table(table, inputs)?;
         }
@@ -98,15 +107,16 @@ impl Job for Ingest {
         for (at, table) in self.params.tables.iter().enumerate() {
             let name = db::TableName::parse(&table.name);
             match db.dictionary(&name)? {
-                None if table.create => {
-                    report.note(format!("the table {name} is not there yet; it would be made"))
-                }
-                None if table.before_sql.is_some() => {
-                    report.note(format!("the table {name} is not there yet; before-sql may make it"))
-                }
-                None => {
-                    report.problem(format!("table[{}].name", at + 1), format!("the database has no table {name}"))
-                }
+                None if table.create => report.note(format!(
+                    "the table {name} is not there yet; it would be made"
+                )),
+                None if table.before_sql.is_some() => report.note(format!(
+                    "the table {name} is not there yet; before-sql may make it"
+                )),
+                None => report.problem(
+                    format!("table[{}].name", at + 1),
+                    format!("the database has no table {name}"),
+                ),
                 Some(info) => self.compare(cx, at, &info, report)?,
             }
         }
@@ -117,11 +127,20 @@ impl Job for Ingest {
 impl Ingest {
     /// The first table that takes a file of this name.
     fn table_of(&self, name: &str) -> Option<usize> {
-        self.params.tables.iter().position(|table| table.matching.matches(name))
+        self.params
+            .tables
+            .iter()
+            .position(|table| table.matching.matches(name))
     }
 
     /// Compares a table with its key and with the files that wait for it.
-    fn compare(&self, cx: &Context, at: usize, info: &TableInfo, report: &mut Report) -> Result<(), Error> {
+    fn compare(
+        &self,
+        cx: &Context,
+        at: usize,
+        info: &TableInfo,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let table = &self.params.tables[at];
         let key = table.key_of(info);
         for missing in key.iter().filter(|name| info.column(name).is_none()) {
@@ -130,7 +149,9 @@ impl Ingest {
                 format!("the table {} has no column {missing}", table.name),
             );
         }
-        let same = |one: &[String]| !key.is_empty() && one.len() == key.len() && key.iter().all(|name| one.contains(name));
+        let same = |one: &[String]| {
+            !key.is_empty() && one.len() == key.len() && key.iter().all(|name| one.contains(name))
+        };
         if table.mode == Mode::Upsert
             && !same(&info.primary_key)
             && !info.uniques.iter().any(|unique| same(unique))
@@ -145,18 +166,29 @@ impl Ingest {
                 format!("upsert finds a row by a unique key: {message}"),
             );
         }
-        for input in self.params.input.inbox(cx).ready(cx, |name| self.table_of(name) == Some(at))? {
-            let first =
-                |mut rows: Box<dyn Rows>| rows.read(&mut Record::new()).map(|_| rows.columns().to_vec());
+        for input in self
+            .params
+            .input
+            .inbox(cx)
+            .ready(cx, |name| self.table_of(name) == Some(at))?
+        {
+            let first = |mut rows: Box<dyn Rows>| {
+                rows.read(&mut Record::new())
+                    .map(|_| rows.columns().to_vec())
+            };
             let columns = match load::open(cx, &input)?.and_then(first) {
                 Ok(columns) => columns,
                 Err(error) => {
-                    report.problem(format!("table[{}].match", at + 1), format!("{}: {error}", input.name));
+                    report.problem(
+                        format!("table[{}].match", at + 1),
+                        format!("{}: {error}", input.name),
+                    );
                     continue;
                 }
             };
-            let (known, unknown): (Vec<_>, Vec<_>) =
-                columns.iter().partition(|name| info.column(name).is_some_and(|column| !column.generated));
+            let (known, unknown): (Vec<_>, Vec<_>) = columns
+                .iter()
+                .partition(|name| info.column(name).is_some_and(|column| !column.generated));
             report.note(format!(
                 "{} -> {}: {} columns{}",
                 input.name,

@@ -52,9 +52,18 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn inbox(&self, cx: &Context) -> Inbox {
-        let mut inbox = Inbox::new(cx, &self.dir, self.done.as_deref(), self.bad.as_deref(), self.stable.0);
+        let mut inbox = Inbox::new(
+            cx,
+            &self.dir,
+            self.done.as_deref(),
+            self.bad.as_deref(),
+            self.stable.0,
+        );
         // checked when the job was made
-        inbox.marker = self.marker.as_deref().and_then(|marker| marker.parse().ok());
+        inbox.marker = self
+            .marker
+            .as_deref()
+            .and_then(|marker| marker.parse().ok());
         inbox
     }
 
@@ -143,7 +152,10 @@ impl Table {
     }
 
     pub(super) fn key(&self) -> Vec<String> {
-        self.key.as_ref().map(|list| list.0.clone()).unwrap_or_default()
+        self.key
+            .as_ref()
+            .map(|list| list.0.clone())
+            .unwrap_or_default()
     }
 
     /// The key's columns as the table spells them.
@@ -152,7 +164,10 @@ impl Table {
             Some(list) => list
                 .0
                 .iter()
-                .map(|name| info.column(name).map_or_else(|| name.clone(), |column| column.name.clone()))
+                .map(|name| {
+                    info.column(name)
+                        .map_or_else(|| name.clone(), |column| column.name.clone())
+                })
                 .collect(),
             None => info.primary_key.clone(),
         }

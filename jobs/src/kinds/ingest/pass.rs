@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::load::{self, Fate, Source, Unit};
+use super::load::{Fate, Source, Unit};
 use super::params::{Mode, Table};
 use super::sets;
+use crate::content;
 use crate::context::Context;
 use crate::error::Error;
 use crate::input::{Inbox, Input};
@@ -42,7 +43,11 @@ impl Pass<'_> {
             log::info!("{waiting}");
         }
         let find = |name: &String| inputs.iter().find(|input| input.name == *name).cloned();
-        grouped.ready.iter().map(|unit| unit.files.iter().filter_map(find).collect()).collect()
+        grouped
+            .ready
+            .iter()
+            .map(|unit| unit.files.iter().filter_map(find).collect())
+            .collect()
     }
 
     fn unit(&mut self, table: &Table, inputs: Vec<Input>) -> Result<(), Error> {
@@ -51,11 +56,16 @@ impl Pass<'_> {
         self.cx.phase(&names);
         let mut sources = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let hash = load::hash(self.cx, &input)?;
+            let hash = content::hash(self.cx, &input.path)?.to_hex().to_string();
             sources.push(Source { input, hash });
         }
-        let load =
-            Unit { cx: self.cx, db: &mut **self.db, table, sources: &sources, rejects: self.rejects.clone() };
+        let load = Unit {
+            cx: self.cx,
+            db: &mut **self.db,
+            table,
+            sources: &sources,
+            rejects: self.rejects.clone(),
+        };
         match load.load()? {
             Fate::Loaded(tally) => {
                 log::info!("{names} -> {}: {tally}", table.name);
@@ -79,6 +89,8 @@ impl Pass<'_> {
         sources: &[Source],
         put: fn(&Inbox, &Context, &Input) -> Result<PathBuf, Error>,
     ) -> Result<(), Error> {
-        sources.iter().try_for_each(|source| put(self.inbox, self.cx, &source.input).map(|_| ()))
+        sources
+            .iter()
+            .try_for_each(|source| put(self.inbox, self.cx, &source.input).map(|_| ()))
     }
 }

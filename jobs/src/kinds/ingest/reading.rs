@@ -38,8 +38,10 @@ impl Reading<'_> {
             if most.is_some_and(|most| pushed >= most) {
                 break true;
             }
-            let step =
-                self.rows.read(&mut self.record).map_err(|error| broken(&self.bad.source.input, error))?;
+            let step = self
+                .rows
+                .read(&mut self.record)
+                .map_err(|error| broken(&self.bad.source.input, error))?;
             if matches!(step, Step::End) {
                 break false;
             }
@@ -60,11 +62,12 @@ impl Reading<'_> {
                 Step::Bad(bad) => self.bad.keep(&bad, self.rows.columns(), &self.record)?,
                 _ => match self.mapping.prepare(&mut self.record) {
                     Some(column) => {
-                        let bad =
-                            BadRow::new(self.record.place(), "bytes that are not text").at(column, None);
+                        let bad = BadRow::new(self.record.place(), "bytes that are not text")
+                            .at(column, None);
                         self.bad.keep(&bad, self.rows.columns(), &self.record)?;
                     }
                     None => {
+                        self.mapping.count_left_out(&self.record);
                         places.note(pushed, self.position);
                         loader.push(&self.mapping.cells(&self.record))?;
                         pushed += 1;
@@ -100,14 +103,19 @@ pub(super) struct Places(Vec<(u64, u64)>);
 
 impl Places {
     pub(super) fn note(&mut self, push: u64, row: u64) {
-        if self.0.last().is_none_or(|(first, at)| row - at != push - first) {
+        if self
+            .0
+            .last()
+            .is_none_or(|(first, at)| row - at != push - first)
+        {
             self.0.push((push, row));
         }
     }
 
     pub(super) fn row(&self, push: u64) -> u64 {
         let run = self.0.partition_point(|(first, _)| *first <= push);
-        run.checked_sub(1).map_or(0, |run| self.0[run].1 + (push - self.0[run].0))
+        run.checked_sub(1)
+            .map_or(0, |run| self.0[run].1 + (push - self.0[run].0))
     }
 }
 
@@ -121,7 +129,10 @@ mod tests {
         for (push, row) in [(0, 1), (1, 2), (2, 5), (3, 6), (4, 9)] {
             places.note(push, row);
         }
-        assert_eq!((0..5).map(|push| places.row(push)).collect::<Vec<_>>(), [1, 2, 5, 6, 9]);
+        assert_eq!(
+            (0..5).map(|push| places.row(push)).collect::<Vec<_>>(),
+            [1, 2, 5, 6, 9]
+        );
         assert_eq!(places.0.len(), 3);
     }
 }

@@ -38,16 +38,23 @@ pub(super) fn group(names: Vec<String>) -> Grouped {
         match part_of(&name) {
             None => grouped.ready.push(Unit { files: vec![name] }),
             Some((before, n, m, ending)) => {
-                let set = sets.entry((before.to_owned(), m, ending.to_owned())).or_default();
+                let set = sets
+                    .entry((before.to_owned(), m, ending.to_owned()))
+                    .or_default();
                 set.insert(n, name);
             }
         }
     }
     for ((before, m, ending), parts) in sets {
         if u32::try_from(parts.len()).is_ok_and(|count| count == m) {
-            grouped.ready.push(Unit { files: parts.into_values().collect() });
+            grouped.ready.push(Unit {
+                files: parts.into_values().collect(),
+            });
         } else {
-            grouped.waiting.push(format!("{before}_*of{m}{ending}: {} of {m} parts are there", parts.len()));
+            grouped.waiting.push(format!(
+                "{before}_*of{m}{ending}: {} of {m} parts are there",
+                parts.len()
+            ));
         }
     }
     grouped.ready.sort_by(|a, b| a.files.cmp(&b.files));
@@ -64,12 +71,22 @@ mod tests {
 
     #[test]
     fn a_set_is_ready_when_all_parts_are_there_and_keeps_their_order() {
-        let got = group(names(&["S_9_2of3.xml", "S_9_1of3.xml", "S_8_1of2.xml", "S_9_3of3.xml", "a.csv"]));
+        let got = group(names(&[
+            "S_9_2of3.xml",
+            "S_9_1of3.xml",
+            "S_8_1of2.xml",
+            "S_9_3of3.xml",
+            "a.csv",
+        ]));
         assert_eq!(
             got.ready,
             [
-                Unit { files: names(&["S_9_1of3.xml", "S_9_2of3.xml", "S_9_3of3.xml"]) },
-                Unit { files: names(&["a.csv"]) }
+                Unit {
+                    files: names(&["S_9_1of3.xml", "S_9_2of3.xml", "S_9_3of3.xml"])
+                },
+                Unit {
+                    files: names(&["a.csv"])
+                }
             ]
         );
         assert_eq!(got.waiting, ["S_8_*of2.xml: 1 of 2 parts are there"]);
@@ -85,9 +102,15 @@ mod tests {
 
     #[test]
     fn names_that_only_look_like_parts_stand_alone() {
-        for name in
-            ["roof.xml", "a_0of3.xml", "a_4of3.xml", "a_1of.xml", "a_of2.xml", "a_1of99999999999.xml", "_1of"]
-        {
+        for name in [
+            "roof.xml",
+            "a_0of3.xml",
+            "a_4of3.xml",
+            "a_1of.xml",
+            "a_of2.xml",
+            "a_1of99999999999.xml",
+            "_1of",
+        ] {
             assert_eq!(group(names(&[name])).ready.len(), 1, "{name}");
             assert!(part_of(name).is_none(), "{name}");
         }

@@ -22,12 +22,18 @@ impl Bench {
     fn new(sql: &str) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let db = rusqlite::Connection::open(dir.path().join("t.db")).unwrap();
-        db.execute_batch(&format!("PRAGMA journal_mode=WAL; {sql}")).unwrap();
-        Bench { dir, disk: FakeDisk::new(), db }
+        db.execute_batch(&format!("PRAGMA journal_mode=WAL; {sql}"))
+            .unwrap();
+        Bench {
+            dir,
+            disk: FakeDisk::new(),
+            db,
+        }
     }
 
     fn put(&self, name: &str, text: &str) {
-        self.disk.put(&self.dir.path().join("in").join(name), text.as_bytes());
+        self.disk
+            .put(&self.dir.path().join("in").join(name), text.as_bytes());
     }
 
     fn cx(&self) -> Context {
@@ -44,14 +50,21 @@ impl Bench {
         let width = statement.column_count();
         let rows = statement
             .query_map([], |row| {
-                let cell = |at| row.get_ref(at).map(|value| match value {
-                    rusqlite::types::ValueRef::Null => "NULL".to_owned(),
-                    rusqlite::types::ValueRef::Integer(n) => n.to_string(),
-                    rusqlite::types::ValueRef::Real(n) => n.to_string(),
-                    rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-                    rusqlite::types::ValueRef::Blob(bytes) => format!("{bytes:?}"),
-                });
-                (0..width).map(cell).collect::<Result<Vec<_>, _>>().map(|cells| cells.join("|"))
+                let cell = |at| {
+                    row.get_ref(at).map(|value| match value {
+                        rusqlite::types::ValueRef::Null => "NULL".to_owned(),
+                        rusqlite::types::ValueRef::Integer(n) => n.to_string(),
+                        rusqlite::types::ValueRef::Real(n) => n.to_string(),
+                        rusqlite::types::ValueRef::Text(text) => {
+                            String::from_utf8_lossy(text).into_owned()
+                        }
+                        rusqlite::types::ValueRef::Blob(bytes) => format!("{bytes:?}"),
+                    })
+                };
+                (0..width)
+                    .map(cell)
+                    .collect::<Result<Vec<_>, _>>()
+                    .map(|cells| cells.join("|"))
             })
             .unwrap();
         rows.collect::<Result<Vec<_>, _>>().unwrap().join(" ")
@@ -61,7 +74,12 @@ impl Bench {
     fn names(&self, folder: &str) -> Vec<String> {
         let folder = self.dir.path().join(folder);
         let here = |path: &Path| path.parent() == Some(&*folder);
-        self.disk.files().keys().filter(|path| here(path)).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        self.disk
+            .files()
+            .keys()
+            .filter(|path| here(path))
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect()
     }
 
     fn text(&self, path: &str) -> String {
@@ -80,7 +98,10 @@ fn a_file_is_loaded_once_and_moved() {
     bench.put("other.txt", "not mine");
     let tally = bench.run(table).unwrap();
     assert_eq!((tally.read, tally.written, tally.files), (3, 3, 2));
-    assert_eq!(bench.rows("SELECT * FROM t"), "1||NULL 2|NULL|NULL 3|NULL|1.5");
+    assert_eq!(
+        bench.rows("SELECT * FROM t"),
+        "1||NULL 2|NULL|NULL 3|NULL|1.5"
+    );
     assert_eq!(bench.names("in/done"), ["a.csv", "b.xml"]);
     assert_eq!(bench.names("in"), ["other.txt"]);
     // the same file again is known; the same name with another content is a new file
@@ -88,18 +109,30 @@ fn a_file_is_loaded_once_and_moved() {
     assert_eq!(bench.run(table).unwrap().read, 0);
     bench.put("a.csv", "id\n7\n");
     assert_eq!(bench.run(table).unwrap().written, 1);
-    assert_eq!(bench.names("in/done"), ["a.csv", "a.csv.1", "a.csv.2", "b.xml"]);
+    assert_eq!(
+        bench.names("in/done"),
+        ["a.csv", "a.csv.1", "a.csv.2", "b.xml"]
+    );
 }
 
 #[test]
 fn modes_differ_in_what_a_known_key_means() {
-    for (mode, want) in [("skip", "1|old|NULL 2|two|NULL"), ("upsert", "1|new|NULL 2|two|NULL"), ("replace", "1|new|NULL 2|two|NULL")] {
+    for (mode, want) in [
+        ("skip", "1|old|NULL 2|two|NULL"),
+        ("upsert", "1|new|NULL 2|two|NULL"),
+        ("replace", "1|new|NULL 2|two|NULL"),
+    ] {
         let bench = Bench::new(&format!("{T}; INSERT INTO t VALUES (1, 'old', NULL)"));
         if mode == "replace" {
-            bench.db.execute("INSERT INTO t VALUES (9, 'gone', NULL)", []).unwrap();
+            bench
+                .db
+                .execute("INSERT INTO t VALUES (9, 'gone', NULL)", [])
+                .unwrap();
         }
         bench.put("a.csv", "id,name\n1,new\n2,two\n");
-        bench.run(&format!(r#"<table match="*.csv" name="t" mode="{mode}"/>"#)).unwrap();
+        bench
+            .run(&format!(r#"<table match="*.csv" name="t" mode="{mode}"/>"#))
+            .unwrap();
         assert_eq!(bench.rows("SELECT * FROM t ORDER BY id"), want, "{mode}");
     }
 }
@@ -107,19 +140,35 @@ fn modes_differ_in_what_a_known_key_means() {
 #[test]
 fn bad_rows_are_put_aside_with_their_reason_and_load_once_mended() {
     let bench = Bench::new(&format!("{T}; INSERT INTO t VALUES (1, 'old', NULL)"));
-    bench.put("a.csv", "id,name,n\n1,double,1\n2,good,2\nx,no number,3\n4,check,400\n5,good,5\n6,ragged\n");
+    bench.put(
+        "a.csv",
+        "id,name,n\n1,double,1\n2,good,2\nx,no number,3\n4,check,400\n5,good,5\n6,ragged\n",
+    );
     let table = r#"<table match="*" name="t" max-bad="10"/>"#;
     let tally = bench.run(table).unwrap();
     assert_eq!((tally.read, tally.written, tally.rejected), (6, 2, 4));
     let rejects = bench.text("in/rejects/a.csv.rejects.xml");
-    for part in [r#"number="1""#, r#"number="3""#, r#"column="id""#, r#"value="x""#, r#"number="4""#, r#"number="6""#] {
+    for part in [
+        r#"number="1""#,
+        r#"number="3""#,
+        r#"column="id""#,
+        r#"value="x""#,
+        r#"number="4""#,
+        r#"number="6""#,
+    ] {
         assert!(rejects.contains(part), "{part} is missing:\n{rejects}");
     }
     // mended by hand, and given back
-    let mended = rejects.replace("<id>1</id>", "<id>11</id>").replace("<id>x</id>", "<id>3</id>").replace("<n>400</n>", "<n>40</n>");
+    let mended = rejects
+        .replace("<id>1</id>", "<id>11</id>")
+        .replace("<id>x</id>", "<id>3</id>")
+        .replace("<n>400</n>", "<n>40</n>");
     bench.put("a.rejects.xml", &mended);
     assert_eq!(bench.run(table).unwrap().written, 3);
-    assert_eq!(bench.rows("SELECT id, n FROM t ORDER BY id"), "1|NULL 2|2 3|3 4|40 5|5 11|1");
+    assert_eq!(
+        bench.rows("SELECT id, n FROM t ORDER BY id"),
+        "1|NULL 2|2 3|3 4|40 5|5 11|1"
+    );
 }
 
 #[test]
@@ -127,17 +176,31 @@ fn too_many_bad_rows_take_the_whole_file_back() {
     let bench = Bench::new(T);
     bench.put("a.csv", "id\n1\nx\ny\n2\n");
     bench.put("b.csv", "id\n3\n");
-    let error = bench.run(r#"<table match="*.csv" name="t" max-bad="1"/>"#).unwrap_err();
+    let error = bench
+        .run(r#"<table match="*.csv" name="t" max-bad="1"/>"#)
+        .unwrap_err();
     assert_eq!(error.exit_code(), 65);
     assert!(error.chain().contains("a.csv"), "{}", error.chain());
     assert_eq!(bench.rows("SELECT id FROM t"), "3");
-    assert_eq!((bench.names("in/bad"), bench.names("in/done")), (vec!["a.csv".to_owned()], vec!["b.csv".to_owned()]));
-    assert!(bench.text("in/rejects/a.csv.rejects.xml").contains(r#"value="x""#));
+    assert_eq!(
+        (bench.names("in/bad"), bench.names("in/done")),
+        (vec!["a.csv".to_owned()], vec!["b.csv".to_owned()])
+    );
+    assert!(
+        bench
+            .text("in/rejects/a.csv.rejects.xml")
+            .contains(r#"value="x""#)
+    );
 }
 
 #[test]
 fn a_broken_file_goes_to_bad_and_leaves_no_row() {
-    for text in ["<data><row><id>1</id></row>", "<data><row><id>1</id></row></data><data/>", "<!DOCTYPE x><data/>", "no xml"] {
+    for text in [
+        "<data><row><id>1</id></row>",
+        "<data><row><id>1</id></row></data><data/>",
+        "<!DOCTYPE x><data/>",
+        "no xml",
+    ] {
         let bench = Bench::new(T);
         bench.put("a.xml", text);
         let error = bench.run(r#"<table match="*" name="t"/>"#).unwrap_err();
@@ -156,8 +219,14 @@ fn a_column_that_turns_up_late_is_loaded_too() {
         text.push_str(&format!("<row><id>{id}</id>{name}</row>"));
     }
     bench.put("a.xml", &(text + "</data>"));
-    assert_eq!(bench.run(r#"<table match="*" name="t"/>"#).unwrap().written, 1_500);
-    assert_eq!(bench.rows("SELECT id, name FROM t WHERE name IS NOT NULL"), "1400|late");
+    assert_eq!(
+        bench.run(r#"<table match="*" name="t"/>"#).unwrap().written,
+        1_500
+    );
+    assert_eq!(
+        bench.rows("SELECT id, name FROM t WHERE name IS NOT NULL"),
+        "1400|late"
+    );
 }
 
 #[test]
@@ -176,9 +245,20 @@ fn a_set_is_replaced_together_and_only_when_it_is_complete() {
 fn a_table_is_made_to_fit_its_first_file() {
     let bench = Bench::new("SELECT 1");
     bench.put("a.csv", "id,x,phone,name\n1,2,007,a\n2,2.5,008,\n");
-    bench.run(r#"<table match="*" name="made" create="true" key="id"/>"#).unwrap();
-    assert_eq!(bench.rows("SELECT *, typeof(id), typeof(x), typeof(phone) FROM made WHERE id = 2"), "2|2.5|008|NULL|integer|real|text");
-    assert!(bench.db.execute("INSERT INTO made (id) VALUES (1)", []).is_err(), "the key is a key");
+    bench
+        .run(r#"<table match="*" name="made" create="true" key="id"/>"#)
+        .unwrap();
+    assert_eq!(
+        bench.rows("SELECT *, typeof(id), typeof(x), typeof(phone) FROM made WHERE id = 2"),
+        "2|2.5|008|NULL|integer|real|text"
+    );
+    assert!(
+        bench
+            .db
+            .execute("INSERT INTO made (id) VALUES (1)", [])
+            .is_err(),
+        "the key is a key"
+    );
 }
 
 #[test]
@@ -187,7 +267,10 @@ fn sql_before_and_after_belongs_to_the_transaction() {
     bench.put("a.csv", "id\n1\nx\n");
     let table = r#"<table match="*" name="t" before-sql="CREATE TABLE t (id INTEGER)" after-sql="UPDATE t SET id = id + 10"/>"#;
     assert_eq!(bench.run(table).unwrap_err().exit_code(), 65);
-    assert_eq!(bench.rows("SELECT count(*) FROM sqlite_schema WHERE name = 't'"), "0");
+    assert_eq!(
+        bench.rows("SELECT count(*) FROM sqlite_schema WHERE name = 't'"),
+        "0"
+    );
     bench.put("b.csv", "id\n1\n");
     bench.run(table).unwrap();
     assert_eq!(bench.rows("SELECT id FROM t"), "11");
@@ -200,11 +283,45 @@ fn check_finds_what_would_go_wrong() {
     job(r#"<table match="*" name="t" mode="upsert"/><table match="*" name="none"/><table match="*" name="t" mode="upsert" key="name"/>"#)
         .check(&mut bench.cx(), &mut report)
         .unwrap();
-    let at: Vec<&str> = report.problems.iter().map(|problem| problem.at.as_str()).collect();
+    let at: Vec<&str> = report
+        .problems
+        .iter()
+        .map(|problem| problem.at.as_str())
+        .collect();
     assert_eq!(at, ["table[1].mode", "table[2].name", "table[3].mode"]);
 }
 
 /// The power fails at each operation of a run, then the machine comes up in one of its possible states, and the job runs again.
+#[test]
+fn a_file_in_batches_has_one_reject_file_and_rejects_no_older_one_replaces() {
+    let bench = Bench::new("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+    let table = r#"<table match="*.csv" name="t" max-bad="2" commit="2"/>"#;
+    bench.put("a.csv", "id,n\n1,1\nx,2\n3,3\n4,4\ny,5\n");
+    bench.run(table).unwrap();
+    assert_eq!(bench.names("in/rejects"), ["a.csv.rejects.xml"]);
+    let rejects = bench.text("in/rejects/a.csv.rejects.xml");
+    assert!(
+        rejects.contains("value=\"x\"") && rejects.contains("value=\"y\""),
+        "{rejects}"
+    );
+    bench.put("a.csv", "id,n\nz,2\n");
+    bench.run(table).unwrap();
+    assert_eq!(bench.names("in/rejects").len(), 2);
+    assert_eq!(bench.text("in/rejects/a.csv.rejects.xml"), rejects);
+}
+
+#[test]
+fn a_file_without_a_single_column_does_not_hold_up_others() {
+    let bench = Bench::new("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    bench.put("a.jsonl", "[{\"id\":1}]\n");
+    bench.put("b.jsonl", "{\"id\":2}\n");
+    bench.run(r#"<table match="*" name="t"/>"#).unwrap_err();
+    assert_eq!(
+        (bench.names("in/bad"), bench.names("in/done")),
+        (vec!["a.jsonl".into()], vec!["b.jsonl".into()])
+    );
+}
+
 fn survives_power_cuts(table: &str, rejects: bool) {
     for seed in 0..3 {
         let mut cut = 0;
@@ -221,12 +338,28 @@ fn survives_power_cuts(table: &str, rejects: bool) {
             bench.disk.reboot(seed);
             bench.run(table).unwrap();
             bench.run(table).unwrap();
-            assert_eq!(bench.rows("SELECT id, count(*) FROM t GROUP BY id"), "1|2 2|2 3|2 4|2 5|2", "cut {cut}, seed {seed}");
+            assert_eq!(
+                bench.rows("SELECT id, count(*) FROM t GROUP BY id"),
+                "1|2 2|2 3|2 4|2 5|2",
+                "cut {cut}, seed {seed}"
+            );
             // a power cut may leave a moved file under both names; the ledger knows it, and it is moved again
             let done = bench.names("in/done");
-            assert!(done.iter().any(|name| name == "a.csv") && done.iter().any(|name| name == "b.csv"), "cut {cut}, seed {seed}");
+            assert!(
+                done.iter().any(|name| name == "a.csv") && done.iter().any(|name| name == "b.csv"),
+                "cut {cut}, seed {seed}"
+            );
             assert!(bench.names("in").is_empty(), "cut {cut}, seed {seed}");
-            let kept: usize = bench.names("in/rejects").iter().map(|name| bench.text(&format!("in/rejects/{name}")).matches("value=\"x\"").count()).sum();
+            let kept: usize = bench
+                .names("in/rejects")
+                .iter()
+                .map(|name| {
+                    bench
+                        .text(&format!("in/rejects/{name}"))
+                        .matches("value=\"x\"")
+                        .count()
+                })
+                .sum();
             assert_eq!(kept, if rejects { 4 } else { 0 }, "cut {cut}, seed {seed}");
             if ended {
                 break;
@@ -244,5 +377,8 @@ fn power_cuts_lose_nothing_and_double_nothing() {
 
 #[test]
 fn power_cuts_in_batches_lose_nothing_and_double_nothing() {
-    survives_power_cuts(r#"<table match="*" name="t" max-bad="4" commit="2"/>"#, true);
+    survives_power_cuts(
+        r#"<table match="*" name="t" max-bad="4" commit="2"/>"#,
+        true,
+    );
 }
