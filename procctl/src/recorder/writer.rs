@@ -195,7 +195,9 @@ impl Writer {
         if self.logs.len() < MOST_OPEN || self.logs.contains_key(job) {
             return;
         }
-        let oldest = self.logs.iter().min_by_key(|(_, log)| log.used);
+        // one that lacks lines still has to say so
+        let whole = self.logs.iter().filter(|(_, log)| log.lost == 0);
+        let oldest = whole.min_by_key(|(_, log)| log.used);
         if let Some(name) = oldest.map(|(name, _)| name.clone()) {
             self.logs.remove(&name);
         }
