@@ -2,7 +2,7 @@
 //!
 //! Good, failed and hung are told apart: a job that fails again and again has alarmed once, one
 //! that hangs after failures alarms again. It is well again when a run ends with success; a kept job,
-//! when a run has lasted longer than the longest back-off and two heartbeats.
+//! when a run has lasted longer than the longest back-off, two heartbeats, and a second.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 //! waits for the opening. What an operator orders and what a changed file restarts does not ask it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -14,6 +15,9 @@ use super::event::RunId;
 use super::job::{Health, Next, Run};
 use super::spec::{Policy, Start};
 use super::turn::Turn;
+
+/// The shortest time after which a kept job that had failed counts as well again.
+const PROOF: Duration = Duration::from_secs(1);
 
 /// What became of a start that fell due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +152,8 @@ impl Turn<'_> {
         let unwell = policy.kept && job.health != Health::Good;
         let proof = policy
             .backoff_max
-            .max(policy.heartbeat.unwrap_or_default().saturating_mul(2));
+            .max(policy.heartbeat.unwrap_or_default().saturating_mul(2))
+            .max(PROOF);
         job.run = Some(Box::new(Run {
             id,
             spec: spec.clone(),

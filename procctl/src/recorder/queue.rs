@@ -13,6 +13,10 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Most entries of the history that wait.
 const MOST_ENTRIES: usize = 20_000;
 
+/// How long work is gathered after the first of it: one transaction and one write then serve what ends or talks at once,
+/// and a storm of restarts does not have to share the processor with it.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// Something to be written.
 #[derive(Debug, PartialEq)]
 pub(super) enum Work {
@@ -75,9 +79,15 @@ impl Queue {
             }
             Work::Rotate(_) => {}
         }
+        // whoever gathers is woken only when there is much
+        let wake = state.waiting.is_empty()
+            || state.bytes >= MOST_BYTES / 4
+            || state.entries >= MOST_ENTRIES / 4;
         state.waiting.push_back(work);
         drop(state);
-        self.arrived.notify_one();
+        if wake {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -109,6 +119,13 @@ impl Queue {
                     .0
             }
         };
+        if !state.waiting.is_empty() && !state.closed {
+            let room = |state: &mut State| {
+                !state.closed && state.bytes < MOST_BYTES / 4 && state.entries < MOST_ENTRIES / 4
+            };
+            let waited = self.arrived.wait_timeout_while(state, GATHER, room);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         state.bytes = 0;
         state.entries = 0;
         // the queue's own memory goes with what was in it
