@@ -17,6 +17,11 @@ pub const BRAKE_HOLD_MAXIMUM: u64 = 300 * 1_000_000_000;
 const OFFSET_JUMP: u64 = 500_000_000;
 /// What a scan may be late beyond twice its interval, in nanoseconds.
 const SLACK: u64 = 1_000_000_000;
+/// In [`Memory::every`]: there was one scan, so no distance is known yet. What lies before the first scan teaches nothing: it is
+/// the age of the table, a moment or a week.
+const ONE_SCAN: u64 = 1;
+/// A distance up to this is learned at once, in nanoseconds: the classic watchdog comes every ten seconds.
+const LEARNED_AT_ONCE: u64 = 10_000_000_000;
 
 /// A living, watched process whose deadline has passed, not condemned before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +134,11 @@ fn deadline(slot: &Overdue, memory: &Memory) -> u64 {
 fn note_gap(memory: &mut Memory, moment: Moment, every: u64, verdicts: &mut Vec<Verdict>) {
     let Moment { now, offset } = moment;
     let passed = now.checked_sub(memory.last_scan);
-    let expected = if every != 0 { every } else { memory.every };
+    let expected = match (every, memory.every) {
+        (0, ONE_SCAN) => 0,
+        (0, learned) => learned,
+        (given, _) => given,
+    };
     let jump = offset.abs_diff(memory.offset);
     match passed {
         // The first scan of all: nothing is known of the time before.
@@ -145,18 +154,23 @@ fn note_gap(memory: &mut Memory, moment: Moment, every: u64, verdicts: &mut Vec<
             verdicts.push(Verdict::Gap(passed.unwrap_or(0)));
         }
     }
-    // Without an interval given, the distances seen teach it; one long gap must not teach too much.
-    let seen = passed.filter(|_| memory.last_scan != 0).unwrap_or(0);
-    let learned = if memory.every == 0 {
-        seen
-    } else {
-        seen.min(memory.every.saturating_mul(2))
+    memory.every = match (every, memory.every, passed) {
+        (0, learned, Some(passed)) => learn(learned, passed),
+        (0, learned, None) => learned,
+        (given, ..) => given,
     };
-    memory.every = if every != 0 {
-        every
-    } else {
-        learned.min(LONGEST)
+}
+
+/// The distance to be expected from now on, where nobody gives one. A long gap must not teach too much, and a scan out of turn,
+/// by hand or by a second watchdog, must not make a gap of the distance that is kept.
+fn learn(learned: u64, seen: u64) -> u64 {
+    let learned = match learned {
+        0 => ONE_SCAN,
+        ONE_SCAN => seen,
+        _ if seen > learned => seen.min(learned.saturating_mul(2).max(LEARNED_AT_ONCE)),
+        _ => learned - (learned - seen) / 8,
     };
+    learned.clamp(ONE_SCAN, LONGEST)
 }
 
 /// Puts the brake on or off. `false`: nobody is condemned now. With the brake on, at most one slot is left in `hung`.

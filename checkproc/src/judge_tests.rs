@@ -176,7 +176,31 @@ fn without_an_interval_the_distance_between_scans_is_learned() {
         "one gap teaches no more than the double"
     );
     judge(&mut memory, &glance(20, vec![]), at(460 * S), 0);
-    assert_eq!(memory.every, 10 * S);
+    assert!(memory.every < 20 * S && memory.every >= 10 * S);
+}
+
+#[test]
+fn neither_the_age_of_the_table_nor_a_scan_by_hand_makes_gaps_of_the_classic_distance() {
+    let mut memory = Memory {
+        // a table that the watchdog itself has just made
+        last_scan: 100 * S - 1,
+        ..Memory::default()
+    };
+    let late = slot(1, 101 * S, S);
+    assert!(judge(&mut memory, &glance(20, vec![]), at(100 * S), 0).is_empty());
+    let verdicts = judge(&mut memory, &glance(20, vec![late]), at(110 * S), 0);
+    assert_eq!(condemned(&verdicts), [1]);
+    let by_hand = at(110 * S + S / 100);
+    assert!(judge(&mut memory, &glance(20, vec![]), by_hand, 0).is_empty());
+    let late = slot(2, 112 * S, S);
+    let verdicts = judge(&mut memory, &glance(20, vec![late]), at(120 * S), 0);
+    assert_eq!(condemned(&verdicts), [2]);
+    // after a resident watchdog there is one gap, and no more
+    memory.every = S;
+    let gap = judge(&mut memory, &glance(20, vec![]), at(130 * S), 0);
+    assert_eq!(gap, [Verdict::Gap(10 * S)]);
+    let verdicts = judge(&mut memory, &glance(20, vec![late]), at(140 * S), 0);
+    assert_eq!(condemned(&verdicts), [2]);
 }
 
 #[test]

@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand};
 
 use super::interval;
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 64 usage, a name that no slot can have or no such process, 70 internal error, \
+74 input or output failed, 75 the table is full, 77 not permitted.";
+
 /// Watches heartbeats and kills what hangs.
 ///
 /// Every watched process moves a deadline in a shared-memory table as it works. checkproc scans the tables, and a process that
@@ -14,7 +18,13 @@ use super::interval;
 /// written down. With a LOGFILE alone it scans once and ends, to be run by `procctl 10 checkproc LOGFILE`; else it stays.
 /// As root it watches the tables of all users, else that of its own user.
 #[derive(Parser)]
-#[command(name = "checkproc", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "checkproc",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = EXIT_CODES,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) watch: Watch,
