@@ -6,7 +6,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use checkproc::process::ProcStat;
 use rustix::fs::{FlockOperation, flock};
 
 /// How a try to lock came out.
@@ -18,6 +20,13 @@ pub enum Locked {
     Taken(Option<u32>),
 }
 
+/// How long a lock without a living owner is waited for: a child of a supervisor that was killed
+/// has it until it executes its program.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Takes the lock file at `path` and writes our pid into it.
 pub fn take(path: &Path) -> io::Result<Locked> {
     let mut file = OpenOptions::new()
@@ -28,21 +37,33 @@ pub fn take(path: &Path) -> io::Result<Locked> {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            // a full disk must not keep the supervisor from starting: the pid is only a courtesy
-            if let Err(error) = write_pid(&mut file) {
-                log::warn!("write our pid into {}: {error}", path.display());
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let owner = read_pid(&mut file)?;
+                let lives = |pid| ProcStat::read(pid).is_ok_and(|stat| !stat.is_zombie());
+                if owner.is_some_and(lives) || Instant::now() >= end {
+                    return Ok(Locked::Taken(owner));
+                }
+                std::thread::sleep(PAUSE);
             }
-            Ok(Locked::Ours(file))
+            Err(error) => return Err(error.into()),
         }
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            file.take(32).read_to_string(&mut text)?;
-            Ok(Locked::Taken(text.trim().parse().ok()))
-        }
-        Err(error) => Err(error.into()),
     }
+    // a full disk must not keep the supervisor from starting: the pid is only a courtesy
+    if let Err(error) = write_pid(&mut file) {
+        log::warn!("write our pid into {}: {error}", path.display());
+    }
+    Ok(Locked::Ours(file))
+}
+
+fn read_pid(file: &mut File) -> io::Result<Option<u32>> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.take(32).read_to_string(&mut text)?;
+    Ok(text.trim().parse().ok())
 }
 
 /// The lock as it came through an exec in place.

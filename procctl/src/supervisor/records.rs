@@ -31,6 +31,8 @@ impl Supervisor {
                 home,
                 ..
             } = self;
+            let mut environment = starter.environment.clone();
+            environment.set("PROCCTL_HOME", &home.root);
             link.start(now, |listener| {
                 let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidInput);
                 let words = ["procctl", "recorder", "--home"].map(String::from);
@@ -43,10 +45,7 @@ impl Supervisor {
                         .chain([c_string(&home.root)])
                         .collect::<Option<_>>()
                         .ok_or_else(invalid)?,
-                    environment: starter
-                        .environment
-                        .strings()
-                        .map_err(std::io::Error::other)?,
+                    environment: environment.strings().map_err(std::io::Error::other)?,
                     folder: c_string(&home.root).ok_or_else(invalid)?,
                     umask: None,
                     nice: None,
