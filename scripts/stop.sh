@@ -3,8 +3,6 @@
 # then SIGTERM to the jobs, five seconds, SIGKILL.
 # usage: stop.sh [HOME_FOLDER]      (default: PROCCTL_HOME, else /etc/procctl)
 home=$(readlink -f "${1:-${PROCCTL_HOME:-/etc/procctl}}")
-me=$(id -u)
-
 # what the scheduler started carries the run's number and the home in its environment
 runs_of_home() {
   for dir in /proc/[0-9]*; do
@@ -14,8 +12,15 @@ runs_of_home() {
   done
 }
 
-# the loop that starts the classic watchdog's scans, then the scheduler with its jobs
-pkill -KILL -u "$me" -f "^[^ ]*procctl 10 checkproc " 2>/dev/null
+# loops of the classic form that start the watchdog's scans; nothing else ends them
+for dir in /proc/[0-9]*; do
+  [ -O "$dir" ] || continue
+  case $(tr '\0' ' ' 2>/dev/null <"$dir/cmdline") in
+    "procctl 10 checkproc "* | */"procctl 10 checkproc "*) kill -KILL "${dir#/proc/}" 2>/dev/null ;;
+  esac
+done
+
+# the scheduler with its jobs
 procctl stop --home "$home" 2>/dev/null
 
 # whatever is left, say after the scheduler itself was killed
