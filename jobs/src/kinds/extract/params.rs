@@ -2,7 +2,7 @@
 
 use jobfile::{Interval, List};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::parts::Shelf;
 use crate::context::Context;
@@ -96,7 +96,7 @@ pub(super) struct Output {
 }
 
 /// How rows are laid out.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum OutputFormat {
     /// `<data><row><column>text</column></row></data>`
@@ -109,7 +109,7 @@ pub(super) enum OutputFormat {
 }
 
 /// How files are packed.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum OutputCompression {
     /// Not at all.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use db::TableInfo;
 use jobfile::{Interval, List, Patterns};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::input::Inbox;
@@ -105,7 +105,7 @@ pub(super) struct Table {
 }
 
 /// What becomes of a row whose key is there already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Mode {
     /// It is a bad row.
@@ -120,8 +120,8 @@ pub(super) enum Mode {
 }
 
 /// How much goes into one transaction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^(file|[1-9][0-9]*)$"))]
 pub(super) enum Commit {
     /// A file.
@@ -129,6 +129,15 @@ pub(super) enum Commit {
     File,
     /// So many rows.
     Rows(u64),
+}
+
+impl From<Commit> for String {
+    fn from(commit: Commit) -> String {
+        match commit {
+            Commit::File => "file".to_owned(),
+            Commit::Rows(rows) => rows.to_string(),
+        }
+    }
 }
 
 impl TryFrom<String> for Commit {
