@@ -85,7 +85,7 @@ pub mod header {
 /// Words of a slot's hot line.
 #[derive(Clone, Copy)]
 pub enum Hot {
-    /// State, generation and pid: see [`Owner`](super::layout::Owner).
+    /// State, generation and pid: see [`Owner`].
     Owner = 0,
     /// `CLOCK_MONOTONIC` ns after which the process counts as hung, or [`NEVER`].
     Deadline = 1,

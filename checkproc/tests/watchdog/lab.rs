@@ -1,5 +1,6 @@
 //! A private table, a folder, processes that end with the test, and the program under test.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -152,6 +153,11 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
+        if std::thread::panicking() {
+            let rows = self.table.rows();
+            let mut out = std::io::stderr().lock();
+            writeln!(out, "the watchdog's log:\n{}{rows:#?}", self.log()).ok();
+        }
         for child in self.watchdog.iter_mut().chain(&mut self.children) {
             let target = checkproc::tree::Target {
                 pid: child.id(),
@@ -214,6 +220,5 @@ pub(crate) fn throughout(what: &str, time: Duration, mut holds: impl FnMut() -> 
 }
 
 pub(crate) fn skipped(why: &str) {
-    use std::io::Write;
     writeln!(std::io::stderr().lock(), "skipped: {why}").unwrap();
 }
