@@ -3,6 +3,8 @@
 //! One module per story; `lab` gives each a private home and heartbeat table. Nothing here calls into the
 //! programs' libraries to make something happen; the heartbeat table is at most looked at.
 
+mod attributes;
+mod commands;
 mod crash;
 mod exactly_once;
 mod faults;

@@ -44,8 +44,8 @@ pub struct Order {
     pub environment: Vec<(String, String)>,
     /// Standard input.
     pub input: Vec<u8>,
-    /// Whether standard output is wanted back.
-    pub capture: bool,
+    /// Whether standard output alone is wanted back, and its errors go where ours go; else both come back.
+    pub output_only: bool,
     /// It may take this long.
     pub limit: Duration,
 }
@@ -57,7 +57,7 @@ pub struct Finished {
     pub purpose: Purpose,
     /// Its wait status; `None` when it could not be started.
     pub status: Option<i32>,
-    /// What it printed, where that was wanted.
+    /// What it printed.
     pub output: Vec<u8>,
     /// Why it could not be started or did not end by itself.
     pub trouble: Option<String>,
@@ -67,7 +67,7 @@ pub struct Finished {
 struct Running {
     purpose: Purpose,
     deadline: Duration,
-    output: Option<File>,
+    output: File,
     overdue: bool,
 }
 
@@ -148,7 +148,7 @@ impl Errands {
     /// Takes the end of process `pid`; `None` when it was no errand.
     pub fn ended(&mut self, pid: i32, status: i32) -> Option<Finished> {
         let running = self.running.remove(&pid)?;
-        let output = running.output.map(read_back).unwrap_or_default();
+        let output = read_back(running.output);
         let trouble = running.overdue.then(|| "it took too long".to_string());
         Some(Finished {
             purpose: running.purpose,
@@ -195,17 +195,14 @@ fn begin(
     folder: &Path,
     failures: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
-) -> io::Result<(i32, Option<File>)> {
+) -> io::Result<(i32, File)> {
     let mut input = File::from(memfd_create("errand-input", MemfdFlags::CLOEXEC)?);
     input.write_all(&order.input)?;
     input.rewind()?;
-    let output = match order.capture {
-        true => Some(File::from(memfd_create(
-            "errand-output",
-            MemfdFlags::CLOEXEC,
-        )?)),
-        false => None,
-    };
+    let output = File::from(memfd_create("errand-output", MemfdFlags::CLOEXEC)?);
+    // two writers at one place must not write over each other
+    let flags = rustix::fs::fcntl_getfl(&output)? | rustix::fs::OFlags::APPEND;
+    rustix::fs::fcntl_setfl(&output, flags)?;
     let zero = || io::Error::new(io::ErrorKind::InvalidInput, "a zero byte in its words");
     let program = order.words.first().ok_or(io::ErrorKind::InvalidInput)?;
     let path = std::env::var("PATH").ok();
@@ -240,8 +237,12 @@ fn begin(
         limits: Vec::new(),
         identity: None,
         input: input.as_fd(),
-        output: output.as_ref().map_or(stderr, |file| file.as_fd()),
-        errors: stderr,
+        output: output.as_fd(),
+        errors: if order.output_only {
+            stderr
+        } else {
+            output.as_fd()
+        },
         third: None,
         cgroup: None,
         failures,
@@ -260,7 +261,7 @@ mod tests {
             words: ["sh", "-c", script].map(String::from).to_vec(),
             environment: vec![("PROCCTL_JOB".into(), "a".into())],
             input: input.into(),
-            capture: true,
+            output_only: true,
             limit: Duration::from_secs(60),
         }
     }

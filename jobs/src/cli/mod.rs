@@ -80,7 +80,7 @@ enum Command {
     /// Post standard input to a URL
     #[command(hide = true)]
     Post {
-        /// Where to
+        /// Where to; `-`: where the variable PROCCTL_POST_URL says, which shows in no list of processes
         url: String,
     },
     /// Print completions for a shell

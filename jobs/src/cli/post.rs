@@ -20,6 +20,14 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`Error::Unreachable`] when there is no answer, or one that is not a success.
 pub(super) fn post(url: &str) -> Result<(), Error> {
+    let given = match url {
+        "-" => std::env::var("PROCCTL_POST_URL").map_err(|_| Error::Unreachable {
+            what: "post to a URL: PROCCTL_POST_URL holds none".to_owned(),
+            source: None,
+        })?,
+        url => url.to_owned(),
+    };
+    let url = given.as_str();
     let mut body = Vec::new();
     io::stdin()
         .lock()

@@ -90,6 +90,8 @@ pub(super) enum Command {
         jobs: Vec<String>,
     },
     /// Keep jobs from starting but by `trigger`; survives restarts
+    ///
+    /// A service that runs is stopped; the run of a scheduled job may finish.
     Disable {
         /// Jobs by name
         #[arg(value_name = "JOB", required = true)]

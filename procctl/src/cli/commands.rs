@@ -66,25 +66,49 @@ pub(super) fn restart(home: &Home) -> Result<ExitCode, Failure> {
 pub(super) fn ask_for_jobs(home: &Home, request: &Request) -> Result<ExitCode, Failure> {
     let mut connection = Connection::open(&home.run)?;
     let answer = connection.ask(request, None)?;
+    let mut unknown = false;
     if let Answer::Jobs { jobs } = &answer
         && jobs.iter().any(|job| !job.ok)
     {
-        hint(&mut connection, jobs);
+        unknown = hint(&mut connection, jobs);
     }
-    show(&answer)
+    let code = show(&answer)?;
+    Ok(if unknown { ExitCode::from(64) } else { code })
 }
 
-/// Says which names are near those that no job has.
-fn hint(connection: &mut Connection, jobs: &[JobAnswer]) {
+/// `procctl reload`: beside what changed it says what is wrong with the jobs that were named.
+pub(super) fn reload(home: &Home, jobs: Vec<String>) -> Result<ExitCode, Failure> {
+    let mut connection = Connection::open(&home.run)?;
+    let request = Request::Reload { jobs: jobs.clone() };
+    let code = show(&connection.ask(&request, None)?)?;
+    let status = Request::Status { job: None };
+    let Answer::Status(status) = connection.ask(&status, Some(PATIENCE))? else {
+        return Ok(code);
+    };
+    let mut text = String::new();
+    for row in &status.jobs {
+        let named = jobs.iter().any(|job| **job == *row.job);
+        if let (true, Some(problem)) = (named, &row.problem) {
+            text.push_str(&format!("{}  {problem}\n", row.job));
+        }
+    }
+    shown::print(text.as_bytes())?;
+    Ok(if text.is_empty() {
+        code
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Says which names are near those that no job has; whether there are such names.
+fn hint(connection: &mut Connection, jobs: &[JobAnswer]) -> bool {
     let status = Request::Status { job: None };
     let Ok(Answer::Status(status)) = connection.ask(&status, Some(PATIENCE)) else {
-        return;
+        return false;
     };
     let names: Vec<String> = status.jobs.iter().map(|row| row.job.to_string()).collect();
-    for job in jobs
-        .iter()
-        .filter(|job| !job.ok && !names.contains(&job.job))
-    {
+    let unknown = |job: &&JobAnswer| !job.ok && !names.contains(&job.job);
+    for job in jobs.iter().filter(unknown) {
         let near = words::nearest(&job.job, &names);
         if !near.is_empty() {
             // the answer itself follows on standard output
@@ -96,6 +120,7 @@ fn hint(connection: &mut Connection, jobs: &[JobAnswer]) {
             ));
         }
     }
+    jobs.iter().any(|job| unknown(&job))
 }
 
 /// Shows an answer; the exit code says whether everything is as was asked.

@@ -100,7 +100,7 @@ fn carry_out(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Stop { jobs } => ask_for_jobs(&home()?, &Request::Stop { jobs }),
         Command::Restart { jobs } if jobs.is_empty() => commands::restart(&home()?),
         Command::Restart { jobs } => ask_for_jobs(&home()?, &Request::Restart { jobs }),
-        Command::Reload { jobs } => ask_for_jobs(&home()?, &Request::Reload { jobs }),
+        Command::Reload { jobs } => commands::reload(&home()?, jobs),
         Command::Trigger { jobs, wait } => ask_for_jobs(&home()?, &Request::Trigger { jobs, wait }),
         Command::Enable { jobs } => ask_for_jobs(&home()?, &Request::Enable { jobs }),
         Command::Disable { jobs } => ask_for_jobs(&home()?, &Request::Disable { jobs }),

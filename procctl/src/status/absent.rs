@@ -21,6 +21,10 @@ pub(super) fn look(home: &Home) -> Status {
     // the watchdog has a slot, too
     for slot in runs.filter(|slot| slot.name != "checkproc") {
         let place = jobs.iter().position(|row| *row.job == *slot.name);
+        // the watchdog of a supervisor that is there and says nothing is no job
+        if place.is_none() && slot.name == "checkproc" {
+            continue;
+        }
         let place = place.unwrap_or_else(|| {
             jobs.push(empty(&slot.name, PathBuf::new(), now));
             jobs.len() - 1

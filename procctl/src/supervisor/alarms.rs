@@ -25,21 +25,24 @@ impl Supervisor {
             Err(error) => return log::error!("write an alarm down: {error}"),
         };
         let wanted = |notify: &&Notify| notify.on.contains(on);
-        let ways: Vec<Vec<String>> = self
+        let ways: Vec<Way> = self
             .home
             .settings
             .notify
             .iter()
             .filter(wanted)
-            .flat_map(words)
+            .flat_map(ways)
             .collect();
-        for words in ways {
+        for way in ways {
+            let what = format!("{} {} was not told by {}", alarm.job, on.name(), way.by);
+            let mut environment = facts(alarm, on);
+            environment.extend(way.url.map(|url| ("PROCCTL_POST_URL".to_string(), url)));
             let order = Order {
-                purpose: Purpose::Alarm(format!("{} {}", alarm.job, on.name())),
-                words,
-                environment: facts(alarm, on),
+                purpose: Purpose::Alarm(what),
+                words: way.words,
+                environment,
                 input: body.clone(),
-                capture: false,
+                output_only: false,
                 limit: PATIENCE,
             };
             if !self.errands.order(order) {
@@ -70,13 +73,19 @@ impl Supervisor {
                 let step = self.loader.checked(&finished);
                 self.take_step(step);
             }
-            Purpose::Alarm(what) => match (&finished.trouble, finished.status) {
-                (Some(why), _) => log::error!("the alarm {what} was not told: {why}"),
-                (None, Some(0) | None) => {}
-                (None, Some(status)) => {
-                    log::error!("the alarm {what} was not told: {}", describe(status));
-                }
-            },
+            Purpose::Alarm(what) => {
+                let why = match (&finished.trouble, finished.status) {
+                    (Some(why), _) => why.clone(),
+                    (None, Some(0) | None) => return,
+                    (None, Some(status)) => describe(status),
+                };
+                let said = self
+                    .home
+                    .settings
+                    .secrets
+                    .redact(&last_words(&finished.output));
+                log::error!("the alarm {what}: {why}{said}");
+            }
         }
     }
 
@@ -106,20 +115,46 @@ fn occasion(kind: AlarmKind) -> On {
     }
 }
 
-/// The programs that one `<notify>` asks for.
-fn words(notify: &Notify) -> Vec<Vec<String>> {
+/// A way to tell somebody.
+struct Way {
+    /// Its name in our log: of a command the program alone, since the rest may hold secrets.
+    by: String,
+    words: Vec<String>,
+    /// Where `jobs post` goes: in its environment, since a command line shows in `ps`.
+    url: Option<String>,
+}
+
+/// The ways that one `<notify>` asks for.
+fn ways(notify: &Notify) -> Vec<Way> {
     let command = notify.command.as_ref().and_then(|command| {
         let words = command.parse::<Words>();
-        words
-            .map(|words| words.plain())
-            .map_err(|error| log::error!("<notify command>: {error}"))
-            .ok()
+        let words = words.map_err(|error| log::error!("<notify command>: {error}"));
+        let words = words.ok()?.plain();
+        Some(Way {
+            by: words.first().cloned().unwrap_or_default(),
+            words,
+            url: None,
+        })
     });
     let url = notify.url.as_ref().map(|url| {
         let jobs = program::beside("jobs").display().to_string();
-        vec![jobs, "post".to_string(), url.clone()]
+        Way {
+            by: "url".to_string(),
+            words: vec![jobs, "post".to_string(), "-".to_string()],
+            url: Some(url.clone()),
+        }
     });
     command.into_iter().chain(url).collect()
+}
+
+/// The last line that an errand printed, to be put behind what became of it.
+fn last_words(output: &[u8]) -> String {
+    const MOST: usize = 500;
+    let text = String::from_utf8_lossy(output);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    line.map_or_else(String::new, |line| {
+        format!(": {}", line.chars().take(MOST).collect::<String>())
+    })
 }
 
 fn facts(alarm: &Alarm, on: On) -> Vec<(String, String)> {

@@ -161,7 +161,7 @@ impl Loader {
             words,
             environment: Vec::new(),
             input: Vec::new(),
-            capture: true,
+            output_only: true,
             limit: PATIENCE,
         };
         self.check = Some(check);
