@@ -75,7 +75,7 @@ fn what_cannot_be_opened_says_why() {
     assert!(!dir.path().join("t.db").exists(), "a look makes no file");
     let garbage = dir.path().join("garbage.db");
     std::fs::write(&garbage, [b'x'; 9000]).unwrap();
-    assert_eq!(open(&garbage, "").err().unwrap().kind(), ErrorKind::Other);
+    assert_eq!(open(&garbage, "").err().unwrap().kind(), ErrorKind::Invalid);
     let read_only = dir.path().join("ro.db");
     open(&read_only, "")
         .unwrap()
