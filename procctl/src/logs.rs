@@ -150,9 +150,10 @@ impl Tail {
             out.flush()?;
             if grown.is_none() {
                 grown = watch.add_watch(&self.path, AddWatchFlags::IN_MODIFY).ok();
-                // something may have been written before the watch was there
-                self.catch_up(out)?;
-                out.flush()?;
+                // something may have been written, or the file renamed, before the watch was there
+                if grown.is_some() {
+                    continue;
+                }
             }
             watch.read_events()?;
         }

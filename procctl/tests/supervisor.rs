@@ -304,8 +304,11 @@ fn a_stop_reaches_it_without_control_groups_too() {
     let mut home = Home::new();
     if nix::unistd::geteuid().is_root() {
         let mut command = Command::new("unshare");
-        let hide = "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" run";
-        command.args(["-m", "sh", "-c", hide, env!("CARGO_BIN_EXE_procctl")]);
+        // private to the namespace, also in a chroot, whose root is no mount
+        let hide = "for at in /sys /sys/fs/cgroup; do mount --make-private $at 2>/dev/null; done; \
+                    mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" run";
+        let alone = ["-m", "--propagation", "unchanged", "sh", "-c", hide];
+        command.args(alone).arg(env!("CARGO_BIN_EXE_procctl"));
         home.surround(&mut command);
         home.supervise_by(command);
     } else {
