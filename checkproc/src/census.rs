@@ -7,6 +7,9 @@ use std::io::{self, Read};
 
 use crate::process::ProcStat;
 
+/// `kthreadd`, the parent of all kernel threads.
+pub(crate) const KERNEL: u32 = 2;
+
 /// Environments are read up to this many bytes.
 const ENVIRONMENT_LIMIT: u64 = 256 * 1024;
 
@@ -32,6 +35,16 @@ impl Process {
 /// Every process at one moment, by pid.
 pub struct Census {
     processes: HashMap<u32, Process>,
+    kin: OnceCell<Kin>,
+    runs: OnceCell<HashMap<u64, Vec<u32>>>,
+}
+
+/// Who belongs together: made once, on first demand, so that a thousand trees cost little more than one.
+#[derive(Default)]
+struct Kin {
+    children: HashMap<u32, Vec<u32>>,
+    sessions: HashMap<u32, Vec<u32>>,
+    groups: HashMap<u32, Vec<u32>>,
 }
 
 impl Census {
@@ -41,19 +54,56 @@ impl Census {
         let pids =
             entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
         let stats = pids.filter_map(|pid| ProcStat::read(pid).ok());
+        let processes = stats.map(|stat| {
+            let run = OnceCell::new();
+            (stat.pid, Process { stat, run })
+        });
         Census {
-            processes: stats
-                .map(|stat| {
-                    (
-                        stat.pid,
-                        Process {
-                            stat,
-                            run: OnceCell::new(),
-                        },
-                    )
-                })
-                .collect(),
+            processes: processes.collect(),
+            kin: OnceCell::new(),
+            runs: OnceCell::new(),
         }
+    }
+
+    /// Children of a process.
+    pub fn children_of(&self, pid: u32) -> &[u32] {
+        self.kin().children.get(&pid).map_or(&[], Vec::as_slice)
+    }
+
+    /// Members of a session.
+    pub fn session(&self, leader: u32) -> &[u32] {
+        self.kin().sessions.get(&leader).map_or(&[], Vec::as_slice)
+    }
+
+    /// Members of a process group.
+    pub fn group(&self, leader: u32) -> &[u32] {
+        self.kin().groups.get(&leader).map_or(&[], Vec::as_slice)
+    }
+
+    /// Processes whose environment carries a run's id. The first question reads the environment of every
+    /// process but the kernel's: about 10 µs each.
+    pub fn of_run(&self, run: u64) -> &[u32] {
+        let runs = self.runs.get_or_init(|| {
+            let mut runs: HashMap<u64, Vec<u32>> = HashMap::new();
+            let all = self.iter().filter(|process| process.stat.ppid != KERNEL);
+            for (run, pid) in all.filter_map(|process| Some((process.run()?, process.stat.pid))) {
+                runs.entry(run).or_default().push(pid);
+            }
+            runs
+        });
+        runs.get(&run).map_or(&[], Vec::as_slice)
+    }
+
+    fn kin(&self) -> &Kin {
+        self.kin.get_or_init(|| {
+            let mut kin = Kin::default();
+            for Process { stat, .. } in self.iter() {
+                kin.children.entry(stat.ppid).or_default().push(stat.pid);
+                kin.sessions.entry(stat.session).or_default().push(stat.pid);
+                kin.groups.entry(stat.pgrp).or_default().push(stat.pid);
+            }
+            kin
+        })
     }
 
     /// The process with this pid.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde::Serialize;
 
-use crate::census::{Census, Process};
+use crate::census::{Census, KERNEL, Process};
 use crate::process;
 
 /// A tree that forks faster than this many passes is reported as not yet gone.
@@ -153,21 +153,11 @@ impl Tree {
                 .iter()
                 .flat_map(|folder| cgroup_pids(folder, CGROUP_DEPTH)),
         );
-        let grouped = |process: &Process| {
-            held && (process.stat.session == target || process.stat.pgrp == target)
-        };
-        pids.extend(
-            census
-                .iter()
-                .filter(|process| grouped(process))
-                .map(|process| process.stat.pid),
-        );
-        pids.extend(
-            census
-                .iter()
-                .filter(|process| self.carries_run(process))
-                .map(|process| process.stat.pid),
-        );
+        if held {
+            pids.extend(census.session(target));
+            pids.extend(census.group(target));
+        }
+        pids.extend(self.carriers(census));
         // Neither init nor we: and their children are no members by that descent.
         let spared = |pid: u32| pid <= 1 || pid == std::process::id();
         pids.retain(|pid| !spared(*pid));
@@ -181,15 +171,26 @@ impl Tree {
             .sort_by_key(|member| (member.start_time, member.pid));
     }
 
-    /// Does its environment carry our run's id? Asked only of those that could: not older than the leader, not known
-    /// to belong to others, no kernel thread.
-    fn carries_run(&self, process: &Process) -> bool {
-        let stat = &process.stat;
-        self.target.run.is_some()
-            && stat.start_time >= self.target.start_time
-            && stat.ppid != 2
-            && !self.besides.contains(&stat.pid)
-            && process.run() == self.target.run
+    /// Whose environment carries our run's id. Where others are to be spared, only those are asked that could: not
+    /// older than the leader, not known to belong to others, no kernel thread.
+    fn carriers(&self, census: &Census) -> Vec<u32> {
+        let Some(run) = self.target.run else {
+            return Vec::new();
+        };
+        let young = |process: &&Process| process.stat.start_time >= self.target.start_time;
+        if self.besides.is_empty() {
+            let all = census
+                .of_run(run)
+                .iter()
+                .filter_map(|pid| census.find(*pid));
+            return all.filter(young).map(|process| process.stat.pid).collect();
+        }
+        let all = census.iter().filter(young);
+        all.filter(|process| process.stat.ppid != KERNEL)
+            .filter(|process| !self.besides.contains(&process.stat.pid))
+            .filter(|process| process.run() == Some(run))
+            .map(|process| process.stat.pid)
+            .collect()
     }
 
     /// Members as of the last look, oldest first; zombies among them.
@@ -284,23 +285,13 @@ fn member_of(process: &Process) -> Member {
     }
 }
 
-/// Adds children of members until nothing is added any more; we are no one's descendant here, nor are our children.
+/// Adds children of members, and theirs; we are no one's descendant here, nor are our children.
 fn add_descendants(pids: &mut HashSet<u32>, census: &Census) {
     let own = std::process::id();
-    loop {
-        let child = |process: &&Process| {
-            let stat = &process.stat;
-            pids.contains(&stat.ppid) && !pids.contains(&stat.pid) && stat.pid != own
-        };
-        let more: Vec<u32> = census
-            .iter()
-            .filter(child)
-            .map(|process| process.stat.pid)
-            .collect();
-        if more.is_empty() {
-            return;
-        }
-        pids.extend(more);
+    let mut todo: Vec<u32> = pids.iter().copied().collect();
+    while let Some(parent) = todo.pop() {
+        let children = census.children_of(parent).iter().copied();
+        todo.extend(children.filter(|child| *child != own && pids.insert(*child)));
     }
 }
 

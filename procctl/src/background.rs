@@ -10,6 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::error::Error;
 use crate::launch::{Launch, c_string};
+use crate::program;
 use crate::spawn;
 
 /// Tells the copy what it is.
@@ -53,7 +54,7 @@ pub fn enter(
     let marked = environment.chain([c_string(format!("{VARIABLE}=1"))]);
     spawn::launch(&Launch {
         run: 0,
-        programs: vec![c_string("/proc/self/exe").ok_or_else(zero)?],
+        programs: vec![c_string(program::own()).ok_or_else(zero)?],
         arguments: words
             .iter()
             .map(c_string)

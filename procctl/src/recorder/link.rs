@@ -30,6 +30,15 @@ enum Parcel {
     Run(u64, Option<OwnedFd>),
 }
 
+/// What waits for the recorder, as an exec in place carries it over.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub enum Unsent {
+    /// A message as it is written.
+    Packet(String),
+    /// A run that is still to be announced.
+    Run(u64),
+}
+
 /// What is kept of a run as long as it lives.
 #[derive(Debug)]
 pub struct Kept {
@@ -216,6 +225,28 @@ impl Link {
     /// Puts back what came through an exec in place.
     pub fn restore(&mut self, kept: Kept) {
         self.kept.insert(kept.run.run, kept);
+    }
+
+    /// What still waits for the recorder.
+    pub fn unsent(&self) -> Vec<Unsent> {
+        let all = self.queue.iter().map(|parcel| match parcel {
+            Parcel::Packet(packet) => Unsent::Packet(String::from_utf8_lossy(packet).into_owned()),
+            Parcel::Run(run, _) => Unsent::Run(*run),
+        });
+        all.collect()
+    }
+
+    /// Takes over what an earlier program in this process could not send.
+    pub fn put_back(&mut self, unsent: Vec<Unsent>) {
+        for one in unsent {
+            self.queue.push_back(match one {
+                Unsent::Packet(text) => {
+                    self.bytes += text.len();
+                    Parcel::Packet(text.into_bytes())
+                }
+                Unsent::Run(run) => Parcel::Run(run, None),
+            });
+        }
     }
 
     /// The run is over: its descriptors are closed here.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jobfile::Home;
 
+use super::start::Order;
 use super::{Ending, Supervisor};
 use crate::plan::{Action, Answer, Event, RunId, Signal, Token};
 use crate::recorder::message::ToRecorder;
@@ -13,22 +14,15 @@ impl Supervisor {
     pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Start { run, job, reason } => {
-                let event = match self.start_run(run, &job) {
-                    Ok(pid) => {
-                        log::info!("{} started, pid {pid} ({})", job.name, reason_word(reason));
-                        Event::Started { run, pid }
-                    }
-                    Err(why) => {
-                        log::error!("{} could not be started: {why}", job.name);
-                        Event::StartFailed { run, why }
-                    }
-                };
-                self.events.push_back(event);
+                self.orders.push_back(Order { run, job, reason });
             }
-            Action::Signal { run, signal } => match signal {
-                Signal::Term | Signal::Kill => self.signal_tree(run, signal),
-                Signal::Pass => self.signal_main(run),
-            },
+            Action::Signal { run, signal } => {
+                self.start_now(run);
+                match signal {
+                    Signal::Term | Signal::Kill => self.signal_tree(run, signal),
+                    Signal::Pass => self.signal_main(run),
+                }
+            }
             Action::Examine { run } => {
                 let overdue = self.is_overdue(run);
                 self.events.push_back(Event::Examined { run, overdue });
@@ -64,8 +58,39 @@ impl Supervisor {
             }
             Action::Reread { token, files } if files.is_empty() => self.reload(Some(token)),
             Action::Reread { token, files } => self.reread(Some(token), files),
-            Action::Reexec { token } => self.ending = Some(Ending::Restart(token)),
+            Action::Reexec { token } => {
+                // the new program knows nothing of orders
+                while let Some(order) = self.orders.pop_front() {
+                    self.make_start(order);
+                }
+                self.ending = Some(Ending::Restart(token));
+            }
             Action::Exit => self.ending = Some(Ending::Exit),
+        }
+    }
+
+    /// Starts a run as it was ordered, and tells the plan what came of it.
+    pub(super) fn make_start(&mut self, order: Order) {
+        let Order { run, job, reason } = order;
+        let event = match self.start_run(run, &job) {
+            Ok(pid) => {
+                log::info!("{} started, pid {pid} ({})", job.name, reason_word(reason));
+                Event::Started { run, pid }
+            }
+            Err(why) => {
+                log::error!("{} could not be started: {why}", job.name);
+                Event::StartFailed { run, why }
+            }
+        };
+        self.events.push_back(event);
+    }
+
+    /// Makes a start that waits for its turn, where something else is wanted of its run already.
+    fn start_now(&mut self, run: RunId) {
+        if let Some(at) = self.orders.iter().position(|order| order.run == run)
+            && let Some(order) = self.orders.remove(at)
+        {
+            self.make_start(order);
         }
     }
 

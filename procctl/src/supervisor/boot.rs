@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jobfile::Home;
@@ -30,6 +29,7 @@ use crate::lock::{self, Locked};
 use crate::own_log;
 use crate::plan::memory::Memory;
 use crate::plan::{Event, State, event};
+use crate::program;
 use crate::recorder::link::Link;
 use crate::recorder::message::ToRecorder;
 use crate::wait::{Source, Wait, since_boot};
@@ -120,6 +120,7 @@ impl Supervisor {
         for kept in carried.kept {
             link.restore(kept);
         }
+        link.put_back(carried.unsent);
         let mut supervisor = Supervisor::assemble(Parts {
             lock: lock::resume(carried.lock),
             log,
@@ -162,7 +163,7 @@ impl Supervisor {
         let watch = Watch::new(&home.jobs)
             .inspect_err(|error| log::error!("watch {}: {error}", home.jobs.display()))
             .ok();
-        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+        let program = program::own();
         Ok(Supervisor {
             lock: parts.lock,
             program,
@@ -183,6 +184,7 @@ impl Supervisor {
             trees: Trees::default(),
             log: parts.log,
             trouble: None,
+            orders: VecDeque::new(),
             ready: parts.ready,
             booting: parts.booting,
             ending: None,

@@ -201,6 +201,16 @@ impl Supervisor {
         self.serve_dying(since_boot());
     }
 
+    /// Tells the ends that only wait for another word of a daemon: there will be nobody to hear it.
+    pub(super) fn tell_known_ends(&mut self) {
+        for dying in &mut self.runs.dying {
+            if dying.reaped.is_some() {
+                dying.until = Duration::ZERO;
+            }
+        }
+        self.serve_dying(since_boot());
+    }
+
     /// Tells the ends that have waited long enough, or need not wait any more.
     pub(super) fn serve_dying(&mut self, now: Duration) {
         for dying in std::mem::take(&mut self.runs.dying) {

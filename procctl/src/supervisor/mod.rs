@@ -78,12 +78,17 @@ struct Supervisor {
     log: OwnedFd,
     /// What keeps the recorder from writing.
     trouble: Option<String>,
+    /// Starts that were ordered and have not been made yet.
+    orders: VecDeque<start::Order>,
     /// A `procctl start` that waits to hear that we are ready.
     ready: Option<File>,
     /// The first loading of job files is still under way.
     booting: bool,
     ending: Option<Ending>,
 }
+
+/// How long starts may keep the loop from listening.
+const TURN: Duration = Duration::from_millis(20);
 
 /// How the loop ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,13 +117,20 @@ impl Supervisor {
             match self.ending.take() {
                 Some(Ending::Exit) => return self.leave(),
                 Some(Ending::Restart(token)) => {
-                    self.restart(token);
+                    self.tell_known_ends();
+                    match self.events.is_empty() {
+                        true => self.restart(token),
+                        false => self.ending = Some(Ending::Restart(token)),
+                    }
                     continue;
                 }
                 None => {}
             }
             let wake = self.state.next_wake();
-            let own = self.next_chore();
+            let own = match self.orders.is_empty() {
+                true => self.next_chore(),
+                false => Some(Duration::ZERO),
+            };
             let soonest = [wake.mono, own].into_iter().flatten().min();
             self.wait
                 .arm(soonest, wake.wall)
@@ -133,13 +145,24 @@ impl Supervisor {
         }
     }
 
-    /// Tells the plan what happened and does what it says, until both are silent.
+    /// Tells the plan what happened and does what it says, until both are silent. Of many starts only
+    /// some are made in one turn: clients and ends must not wait for a thousand of them.
     fn settle(&mut self) {
-        while let Some(event) = self.events.pop_front() {
-            let actions = plan::plan(&mut self.state, event, now());
-            for action in actions {
-                self.act(action);
+        let end = wait::since_boot() + TURN;
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                let actions = plan::plan(&mut self.state, event, now());
+                for action in actions {
+                    self.act(action);
+                }
             }
+            if wait::since_boot() >= end {
+                break;
+            }
+            let Some(order) = self.orders.pop_front() else {
+                break;
+            };
+            self.make_start(order);
         }
         self.trees.forget_census();
         self.serve_link();

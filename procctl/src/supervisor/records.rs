@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Supervisor;
 use crate::launch::{Launch, c_string};
 use crate::plan::Event;
+use crate::program;
 use crate::recorder::link::{Kept, Link};
 use crate::recorder::message::{Beats, FromRecorder, Notice, Run};
 use crate::spawn;
@@ -40,7 +41,7 @@ impl Supervisor {
                 let stderr = std::io::stderr();
                 let born = spawn::launch(&Launch {
                     run: 0,
-                    programs: vec![c_string("/proc/self/exe").ok_or_else(invalid)?],
+                    programs: vec![c_string(program::own()).ok_or_else(invalid)?],
                     arguments: words
                         .chain([c_string(&home.root)])
                         .collect::<Option<_>>()
@@ -147,7 +148,11 @@ impl Supervisor {
 }
 
 /// Hands the reading end of our own log to the recorder, under a number that no run has.
+/// After an exec in place it is known there: two readers would tear its lines.
 pub(super) fn announce_own_log(link: &mut Link, log: &OwnedFd, number: u64) {
+    if link.kept().any(|kept| is_own_log(&kept.run)) {
+        return;
+    }
     let output = match log.try_clone() {
         Ok(output) => output,
         Err(error) => return log::error!("keep our own log: {error}"),

@@ -16,8 +16,8 @@ use super::Supervisor;
 use super::runs::{Live, Watched};
 use crate::error::Error;
 use crate::own_log;
-use crate::plan::{Answer, RunId, Token};
-use crate::recorder::link::Kept;
+use crate::plan::{Answer, RunId, Signal, Token};
+use crate::recorder::link::{Kept, Unsent};
 use crate::recorder::message::Run;
 use crate::spawn;
 
@@ -40,6 +40,7 @@ struct Baggage {
     files: (u64, u64),
     runs: Vec<LiveBaggage>,
     kept: Vec<KeptBaggage>,
+    unsent: Vec<Unsent>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +54,7 @@ struct LiveBaggage {
     watch: Watched,
     cgroup: Option<PathBuf>,
     rest: bool,
+    killing: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +79,7 @@ pub(super) struct Carried {
     pub(super) files: (u64, u64),
     pub(super) runs: Vec<CarriedRun>,
     pub(super) kept: Vec<Kept>,
+    pub(super) unsent: Vec<Unsent>,
 }
 
 /// A run that came along.
@@ -130,6 +133,7 @@ pub(super) fn carried() -> Result<Option<Carried>, Error> {
                 notify: maybe(kept.notify),
             })
             .collect(),
+        unsent: baggage.unsent,
     }))
 }
 
@@ -233,7 +237,8 @@ impl Supervisor {
             recorder: self.link.process(),
             watchdog: self.watchdog.carry(),
             files: self.starter.files(),
-            runs: self.runs.iter().map(pack_run).collect(),
+            runs: self.runs.iter().map(|live| self.pack_run(live)).collect(),
+            unsent: self.link.unsent(),
             kept: self
                 .link
                 .kept()
@@ -257,7 +262,7 @@ impl Supervisor {
             let slot = baggage
                 .slot
                 .and_then(|slot| self.tables.find(baggage.watch.table, slot));
-            let (id, rest) = (baggage.id, baggage.rest);
+            let (id, rest, killing) = (baggage.id, baggage.rest, baggage.killing);
             self.runs.insert(Live {
                 id,
                 job: baggage.job.as_str().into(),
@@ -275,6 +280,24 @@ impl Supervisor {
             } else if let Some(pidfd) = pidfd {
                 self.hear_of_end(id, pidfd);
             }
+            if killing {
+                self.signal_tree(id, Signal::Kill);
+            }
+        }
+    }
+
+    fn pack_run(&self, live: &Live) -> LiveBaggage {
+        LiveBaggage {
+            id: live.id,
+            job: live.job.to_string(),
+            pid: live.pid,
+            start_time: live.start_time,
+            pidfd: live.pidfd.as_ref().map(AsRawFd::as_raw_fd),
+            slot: live.slot.as_ref().map(checkproc::Slot::handle),
+            watch: live.watch,
+            cgroup: live.cgroup.clone(),
+            rest: live.rest,
+            killing: self.trees.is_killing(live.id),
         }
     }
 }
@@ -282,20 +305,6 @@ impl Supervisor {
 /// Which descriptors go along beside those that always do.
 struct Descriptors {
     client: Option<Token>,
-}
-
-fn pack_run(live: &Live) -> LiveBaggage {
-    LiveBaggage {
-        id: live.id,
-        job: live.job.to_string(),
-        pid: live.pid,
-        start_time: live.start_time,
-        pidfd: live.pidfd.as_ref().map(AsRawFd::as_raw_fd),
-        slot: live.slot.as_ref().map(checkproc::Slot::handle),
-        watch: live.watch,
-        cgroup: live.cgroup.clone(),
-        rest: live.rest,
-    }
 }
 
 fn c_strings(all: impl IntoIterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {

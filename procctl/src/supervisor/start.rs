@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use checkproc::{Slot, process};
 use jobfile::{Variables, Words};
@@ -16,8 +17,8 @@ use super::runs::{Live, Watched};
 use super::surroundings::{self, Environment, Other};
 use crate::cgroup::Group;
 use crate::launch::{self, Failure, Launch};
-use crate::plan::RunId;
 use crate::plan::spec::{Beat, JobSpec, Start};
+use crate::plan::{Reason, RunId};
 use crate::program;
 use crate::recorder::link::Kept;
 use crate::recorder::message::{Beats, Run};
@@ -87,6 +88,16 @@ impl Starter {
         }
         self.unheard.remove(&run)
     }
+}
+
+/// A start that the plan has ordered.
+pub(super) struct Order {
+    /// The new run.
+    pub(super) run: RunId,
+    /// What to run.
+    pub(super) job: Arc<JobSpec>,
+    /// Why.
+    pub(super) reason: Reason,
 }
 
 /// A start half-way: what has to be undone if it goes no further.

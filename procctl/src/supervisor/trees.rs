@@ -55,6 +55,11 @@ impl Trees {
         self.census = None;
     }
 
+    /// Whether SIGKILL was ordered.
+    pub(super) fn is_killing(&self, run: RunId) -> bool {
+        self.felled.get(&run).is_some_and(|felling| felling.killing)
+    }
+
     /// The run is over.
     pub(super) fn forget(&mut self, run: RunId) {
         self.felled.remove(&run);
