@@ -1,7 +1,5 @@
 //! Every attribute of a job, seen from outside: when it runs, as whom, within which limits, and how it ends.
 
-use std::fs;
-
 use crate::lab::{Lab, PATIENCE, alive, programs, wait_for};
 
 /// Lines `start SECONDS` and `end SECONDS` of a log that a script keeps, as (is a start, time).
@@ -196,7 +194,7 @@ fn identity_limits_and_environment() {
     );
     lab.job(
         "greedy",
-        "<exec every='1d' memory='30M'><command>sh -c 'x=$(head -c 200000000 /dev/zero | tr \"\\\\000\" x); echo ${#x}'</command></exec>",
+        "<exec every='1d' memory='30M'><command>sh -c 'set -e; x=$(head -c 200000000 /dev/zero | tr \"\\\\000\" x); echo all of it'</command></exec>",
     );
     lab.job(
         "relative",
@@ -275,7 +273,7 @@ fn ends_backoff_and_stops() {
     );
     lab.job(
         "silent",
-        "<exec><command>sh -c 'exec >&- 2>&-; sleep 1000'</command></exec>",
+        "<exec><command>sh -c 'exec >&amp;- 2>&amp;-; sleep 1000'</command></exec>",
     );
     let beat = programs().join("checkproc");
     lab.job(

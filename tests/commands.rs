@@ -91,6 +91,7 @@ fn files_are_taken_as_they_come_change_and_go() {
     let mut lab = Lab::new();
     lab.supervise();
     sleeper(&lab, "job", 1000);
+    becomes(&lab, "job", "running");
     let first = lab.running("job");
 
     // what editors leave behind, and files that are no job files
@@ -109,7 +110,7 @@ fn files_are_taken_as_they_come_change_and_go() {
         "<exec name='spaced'><command>sleep 1002</command></exec>",
     )
     .expect("writing");
-    lab.running("spaced");
+    becomes(&lab, "spaced", "running");
     becomes(&lab, "dangling", "broken");
     assert_eq!(lab.statuses().len(), 3, "{:?}", lab.statuses());
 
@@ -134,6 +135,7 @@ fn files_are_taken_as_they_come_change_and_go() {
 
     // another name, and two of one name
     fs::rename(lab.path("jobs/job.xml"), lab.path("jobs/renamed.xml")).expect("renaming");
+    becomes(&lab, "renamed", "running");
     let third = lab.running("renamed");
     wait_for("the old name is gone", PATIENCE, || {
         (!alive(second)).then_some(())
