@@ -83,7 +83,9 @@ fn commands_for_jobs_do_as_they_say_and_tell_by_exit_codes() {
     lab.good("procctl", ["enable", "service"]);
     lab.stop();
     assert_eq!(said(&lab, &["status"]).0, 69);
-    assert!(lab.processes().is_empty(), "{:?}", lab.processes());
+    wait_for("nothing is left", PATIENCE, || {
+        lab.processes().is_empty().then_some(())
+    });
 }
 
 #[test]

@@ -424,7 +424,7 @@ fn status_is_aligned_and_clean() {
 }
 
 #[test]
-fn a_job_that_is_not_as_asked_is_1() {
+fn a_job_that_is_not_there_is_named_and_the_code_is_64() {
     let home = Home::new();
     let supervisor = play(&home, 3);
     let told = home.run(&["trigger", "load"]);
@@ -434,7 +434,7 @@ fn a_job_that_is_not_as_asked_is_1() {
         "{told:?}"
     );
     let told = home.run(&["trigger", "load", "sweeep"]);
-    assert_eq!(told.code, 1, "{told:?}");
+    assert_eq!(told.code, 64, "{told:?}");
     assert_eq!(told.out, "load    running, pid 1\nsweeep  no such job\n");
     assert!(told.err.contains("sweeep; did you mean sweep?"), "{told:?}");
     let heard = supervisor.join().unwrap();
