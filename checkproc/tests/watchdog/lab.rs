@@ -155,10 +155,20 @@ impl Drop for Lab {
         self.end.store(true, Ordering::Relaxed);
         if std::thread::panicking() {
             let rows = self.table.rows();
+            let pid = self.watchdog.as_ref().map_or(0, Child::id);
             let mut out = std::io::stderr().lock();
-            writeln!(out, "the watchdog's log:\n{}{rows:#?}", self.log()).ok();
+            let (state, log) = (state(pid), self.log());
+            writeln!(
+                out,
+                "the watchdog ({pid}, state {state}) says:\n{log}{rows:#?}"
+            )
+            .ok();
         }
         for child in self.watchdog.iter_mut().chain(&mut self.children) {
+            // Once waited for, its pid may be another's.
+            if !matches!(child.try_wait(), Ok(None)) {
+                continue;
+            }
             let target = checkproc::tree::Target {
                 pid: child.id(),
                 start_time: process::start_time(child.id()).unwrap_or(0),
