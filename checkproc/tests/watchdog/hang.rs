@@ -144,6 +144,7 @@ fn a_stopped_watchdog_harms_nobody_who_beats() {
         .collect();
     jobs.iter().for_each(|job| lab.keep_beating(&job.slot));
     signal(watchdog, Signal::STOP);
+    until("the watchdog stands", || state(watchdog) == 'T');
     // Whoever runs this may be slow: what counts is that nobody is hung afterwards.
     throughout("three heartbeats pass", Duration::from_millis(4600), || {
         state(watchdog) == 'T'
