@@ -1,16 +1,14 @@
 //! What every backend must do, and the definition of the text forms: the same cases run on each.
 //! A new backend is one line below and a [`place::Place`].
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "cases say what they expect by unwrapping it"
-)]
+#![expect(clippy::unwrap_used, reason = "cases say what they expect by unwrapping it")]
 
 mod dictionary;
 mod faults;
 mod limits;
 mod loading;
 mod place;
+mod services;
 mod transactions;
 mod types;
 
@@ -43,3 +41,4 @@ macro_rules! backend {
 }
 
 backend!(sqlite, crate::place::sqlite);
+backend!(postgres, crate::place::postgres);

@@ -1,6 +1,9 @@
 //! A database of its own for each case, and short ways to fill and read it.
 
+use crate::services;
 use db::{Cell, ColumnInfo, Connection, Kind, Load, Loaded, Mode, Options, TableInfo, TableName};
+use std::any::Any;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Where a case works.
@@ -10,7 +13,8 @@ pub(crate) struct Place {
     pub(crate) slow: &'static str,
     /// Whether text may hold U+0000.
     pub(crate) nul_in_text: bool,
-    _dir: tempfile::TempDir,
+    /// What the place lives on, let go after the case.
+    _hold: Box<dyn Any>,
 }
 
 /// SQLite, in a folder of its own.
@@ -20,7 +24,45 @@ pub(crate) fn sqlite() -> Place {
         url: format!("sqlite:{}", dir.path().join("数据 1.db").display()),
         slow: "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000000000) SELECT sum(x) FROM n",
         nul_in_text: true,
-        _dir: dir,
+        _hold: Box::new(dir),
+    }
+}
+
+/// PostgreSQL, in a database of its own.
+pub(crate) fn postgres() -> Place {
+    Place {
+        slow: "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 10000000) b",
+        nul_in_text: false,
+        ..server(services::postgres(), "CREATE DATABASE \"{}\"", "DROP DATABASE \"{}\" WITH (FORCE)")
+    }
+}
+
+/// A fresh database on a server.
+fn server(base: &str, create: &str, drop: &'static str) -> Place {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("Case {} {}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let mut main = db::connect(base, &Options::default()).unwrap();
+    main.execute(&create.replace("{}", &name), &[]).unwrap();
+    let (server, _) = base.rsplit_once('/').unwrap();
+    Place {
+        url: format!("{server}/{}", name.replace(' ', "%20")),
+        slow: "",
+        nul_in_text: false,
+        _hold: Box::new(Database { main, drop: drop.replace("{}", &name) }),
+    }
+}
+
+/// A server's database, dropped after its case.
+struct Database {
+    main: Box<dyn Connection>,
+    drop: String,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Err(error) = self.main.execute(&self.drop, &[]) {
+            eprintln!("{error}");
+        }
     }
 }
 

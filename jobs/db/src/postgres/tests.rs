@@ -1,0 +1,1 @@
+//! What is PostgreSQL's own; what all backends share is in `tests/conformance`.
