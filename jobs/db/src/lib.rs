@@ -18,6 +18,7 @@ mod net;
 pub mod postgres;
 pub mod sqlite;
 mod suspect;
+mod tabbed;
 mod url;
 
 pub use connection::{

@@ -61,13 +61,15 @@ impl Socket {
     }
 
     /// Turns a plain TCP stream into TLS; others stay as they are.
-    pub(crate) fn protect(self, guard: &Guard, host: &str) -> io::Result<Self> {
-        let Socket::Tcp(mut stream) = self else { return Ok(self) };
+    pub(crate) fn protect(&mut self, guard: &Guard, host: &str) -> io::Result<()> {
+        let Socket::Tcp(plain) = self else { return Ok(()) };
+        let mut stream = plain.try_clone()?;
         let mut session = guard.session(host)?;
         while session.is_handshaking() {
             session.complete_io(&mut stream)?;
         }
-        Ok(Socket::Tls(Box::new(StreamOwned::new(session, stream))))
+        *self = Socket::Tls(Box::new(StreamOwned::new(session, stream)));
+        Ok(())
     }
 
     /// Limits each further read and write; `None` waits for ever.

@@ -6,20 +6,16 @@
 //! that look wrong are set aside before they are sent.
 //! Skip and upsert copy into a temporary table and insert from there, chunk by chunk.
 
-use super::copy::{read_row, write_row};
 use super::dialect::Postgres;
 use super::dictionary::KeyName;
 use super::fault::{Complaint, Trouble, fault, is_of_a_row};
 use super::wire::Wire;
 use crate::suspect::Suspicion;
+use crate::tabbed::Chunk;
 use crate::{
     Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
 };
-use std::ops::Range;
 
-/// How much of a chunk is kept for a second try.
-const CHUNK: usize = 4 << 20;
-const CHUNK_ROWS: usize = 50_000;
 /// How much is gathered before it is sent.
 const SEND: usize = 128 * 1024;
 /// How many rows are tried at once where bad ones are known to be.
@@ -27,38 +23,6 @@ const PIECE: usize = 1000;
 
 const STAGE: &str = "pg_temp.\"load stage\"";
 const ORDER: &str = "\"load order\"";
-
-/// Rows as COPY wants them, kept until the server has taken them.
-#[derive(Debug, Default)]
-struct Chunk {
-    bytes: Vec<u8>,
-    /// Each row's ordinal, and where it ends.
-    rows: Vec<(u64, usize)>,
-}
-
-impl Chunk {
-    fn add(&mut self, ordinal: u64, kinds: &[Kind], row: &[Cell<'_>]) {
-        write_row(&mut self.bytes, kinds, row);
-        self.rows.push((ordinal, self.bytes.len()));
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes.len() >= CHUNK || self.rows.len() >= CHUNK_ROWS
-    }
-
-    fn place(&self, row: usize) -> Range<usize> {
-        let start = row.checked_sub(1).map_or(0, |before| self.rows[before].1);
-        start..self.rows[row].1
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.rows.clear();
-        if self.bytes.capacity() > 2 * CHUNK {
-            self.bytes = Vec::new();
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct PostgresLoader<'c> {
@@ -270,7 +234,7 @@ impl<'c> PostgresLoader<'c> {
     fn sort_out(&mut self, chunk: &Chunk, only_again: bool) -> Result<()> {
         let all = 0..chunk.rows.len();
         let (suspects, good): (Vec<usize>, Vec<usize>) = all.partition(|row| {
-            let cells = read_row(&chunk.bytes[chunk.place(*row)], &self.kinds);
+            let cells = chunk.cells(*row, &self.kinds);
             let cells: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
             !self.wary && !only_again && self.suspicion.of(&cells).is_some()
         });
@@ -329,7 +293,7 @@ impl<'c> PostgresLoader<'c> {
     }
 
     fn reject(&mut self, chunk: &Chunk, row: usize, complaint: Box<Complaint>) {
-        let cells = read_row(&chunk.bytes[chunk.place(row)], &self.kinds);
+        let cells = chunk.cells(row, &self.kinds);
         let lent: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
         let column = self.column(&lent, &complaint);
         let mut error = self.fault(Trouble::Refused(complaint));
@@ -455,14 +419,5 @@ mod tests {
     fn the_line_is_a_hint() {
         assert_eq!(line("COPY t, line 3, column id: \"x\""), Some(2));
         assert_eq!((line("COPY t, line 0"), line("SQL statement"), line(", line x")), (None, None, None));
-    }
-
-    #[test]
-    fn chunks_keep_their_rows_places() {
-        let mut chunk = Chunk::default();
-        for (ordinal, text) in [(3, "a"), (5, "bcd")] {
-            chunk.add(ordinal, &[Kind::Text], &[Some(text.as_bytes())]);
-        }
-        assert_eq!((chunk.place(0), chunk.place(1)), (0..2, 2..6));
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn log_in(
          SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET lock_timeout = {}",
         busy.as_millis().clamp(1, 2_147_483_647)
     ));
+    wire.flush()?;
     wire.settle(|_, _| {})?;
     Ok(wire)
 }

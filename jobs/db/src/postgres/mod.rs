@@ -13,7 +13,6 @@
 //! - **Errors**: by SQLSTATE.
 
 mod connection;
-mod copy;
 mod dialect;
 mod dictionary;
 mod fault;
@@ -21,8 +20,6 @@ mod kind;
 mod loader;
 mod login;
 mod rows;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use crate::Driver;

@@ -65,7 +65,7 @@ pub(super) fn open(address: &Address, guard: &Guard, timeout: Duration) -> io::R
     let mut answer = [0];
     socket.read_exact(&mut answer)?;
     match answer[0] {
-        b'S' => socket.protect(guard, host),
+        b'S' => socket.protect(guard, host).map(|()| socket),
         _ if guard.tls == Tls::Prefer => Ok(socket),
         _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the server offers no TLS")),
     }

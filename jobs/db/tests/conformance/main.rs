@@ -42,3 +42,4 @@ macro_rules! backend {
 
 backend!(sqlite, crate::place::sqlite);
 backend!(postgres, crate::place::postgres);
+backend!(mysql, crate::place::mysql);

@@ -13,6 +13,8 @@ pub(crate) struct Place {
     pub(crate) slow: &'static str,
     /// Whether text may hold U+0000.
     pub(crate) nul_in_text: bool,
+    /// How many decimals a decimal without a given scale shows at least.
+    pub(crate) scale: usize,
     /// What the place lives on, let go after the case.
     _hold: Box<dyn Any>,
 }
@@ -24,6 +26,7 @@ pub(crate) fn sqlite() -> Place {
         url: format!("sqlite:{}", dir.path().join("数据 1.db").display()),
         slow: "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000000000) SELECT sum(x) FROM n",
         nul_in_text: true,
+        scale: 0,
         _hold: Box::new(dir),
     }
 }
@@ -34,6 +37,16 @@ pub(crate) fn postgres() -> Place {
         slow: "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 10000000) b",
         nul_in_text: false,
         ..server(services::postgres(), "CREATE DATABASE \"{}\"", "DROP DATABASE \"{}\" WITH (FORCE)")
+    }
+}
+
+/// MariaDB, in a database of its own.
+pub(crate) fn mysql() -> Place {
+    Place {
+        slow: "SELECT count(*) FROM seq_1_to_1000000 a, seq_1_to_1000000 b WHERE a.seq <> b.seq",
+        scale: 20,
+        nul_in_text: true,
+        ..server(services::mariadb(), "CREATE DATABASE `{}`", "DROP DATABASE `{}`")
     }
 }
 
@@ -48,6 +61,7 @@ fn server(base: &str, create: &str, drop: &'static str) -> Place {
         url: format!("{server}/{}", name.replace(' ', "%20")),
         slow: "",
         nul_in_text: false,
+        scale: 0,
         _hold: Box::new(Database { main, drop: drop.replace("{}", &name) }),
     }
 }

@@ -11,6 +11,11 @@ pub(crate) fn postgres() -> &'static str {
     URL.get_or_init(|| find("POSTGRES_URL", "postgres"))
 }
 
+pub(crate) fn mariadb() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    URL.get_or_init(|| find("MARIADB_URL", "mariadb"))
+}
+
 fn find(variable: &str, service: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| start(service, variable))
 }

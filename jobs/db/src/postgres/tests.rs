@@ -1,1 +1,0 @@
-//! What is PostgreSQL's own; what all backends share is in `tests/conformance`.
