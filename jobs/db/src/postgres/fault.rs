@@ -84,7 +84,9 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) 
         }
         Trouble::Broken(error) => {
             let kind = match error.kind() {
+                // a foreign protocol or certificate: the same again would be the same again
                 io::ErrorKind::InvalidData => ErrorKind::Other,
+                io::ErrorKind::Unsupported => ErrorKind::Invalid,
                 _ if watch.asked() && is_timeout(&error) => watch.verdict(),
                 _ => ErrorKind::Connect,
             };

@@ -4,32 +4,44 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
-pub(crate) fn postgres() -> &'static str {
-    static URL: OnceLock<String> = OnceLock::new();
-    URL.get_or_init(|| find("POSTGRES_URL", "postgres"))
+/// What is known of a server.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    /// The certificate that proves it.
+    pub(crate) ca: Option<String>,
+    pub(crate) socket: Option<String>,
 }
 
-pub(crate) fn mariadb() -> &'static str {
-    static URL: OnceLock<String> = OnceLock::new();
-    URL.get_or_init(|| find("MARIADB_URL", "mariadb"))
+pub(crate) fn postgres() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| find("POSTGRES", "postgres"))
 }
 
-fn find(variable: &str, service: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| start(service, variable))
+pub(crate) fn mariadb() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| find("MARIADB", "mariadb"))
+}
+
+fn find(prefix: &str, service: &str) -> Server {
+    let mut told = match std::env::var(format!("{prefix}_URL")) {
+        Ok(_) => std::env::vars().collect(),
+        Err(_) => start(service),
+    };
+    Server {
+        url: told.remove(&format!("{prefix}_URL")).unwrap_or_else(|| panic!("scripts/services started no {service}")),
+        ca: told.remove(&format!("{prefix}_CA")),
+        socket: told.remove(&format!("{prefix}_SOCKET")),
+    }
 }
 
 /// Starts one server, held by a pipe that closes with this process.
-fn start(service: &str, variable: &str) -> String {
-    static HELD: OnceLock<std::sync::Mutex<Vec<Child>>> = OnceLock::new();
+fn start(service: &str) -> HashMap<String, String> {
+    static HELD: Mutex<Vec<Child>> = Mutex::new(Vec::new());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
-    let mut child = Command::new(script)
-        .args(["hold", service])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new(script).args(["hold", service]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut told = HashMap::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -40,6 +52,6 @@ fn start(service: &str, variable: &str) -> String {
             told.insert(name.to_owned(), value.to_owned());
         }
     }
-    HELD.get_or_init(Default::default).lock().unwrap().push(child);
-    told.remove(variable).unwrap_or_else(|| panic!("scripts/services started no {service}"))
+    HELD.lock().unwrap().push(child);
+    told
 }
