@@ -26,21 +26,31 @@ impl Suspicion {
             name: column.name.clone(),
             kind: column.kind,
             required: !column.nullable,
-            length: column.length.and_then(|length| usize::try_from(length).ok()),
+            length: column
+                .length
+                .and_then(|length| usize::try_from(length).ok()),
             bound: bound(&column.declared),
         };
-        Suspicion { columns: columns.iter().map(target).collect() }
+        Suspicion {
+            columns: columns.iter().map(target).collect(),
+        }
     }
 
     /// The first column whose cell looks wrong.
     pub(crate) fn of<'s>(&'s self, row: &[Cell<'_>]) -> Option<&'s str> {
-        self.columns.iter().zip(row).find(|(target, cell)| target.doubts(**cell)).map(|(target, _)| target.name.as_str())
+        self.columns
+            .iter()
+            .zip(row)
+            .find(|(target, cell)| target.doubts(**cell))
+            .map(|(target, _)| target.name.as_str())
     }
 }
 
 impl Target {
     fn doubts(&self, cell: Cell<'_>) -> bool {
-        let Some(text) = cell else { return self.required };
+        let Some(text) = cell else {
+            return self.required;
+        };
         match self.kind {
             Kind::Integer => match form::read_number(text) {
                 Some(form::Number::Integer(value)) => value.unsigned_abs() > self.bound,
@@ -76,10 +86,13 @@ fn bound(declared: &str) -> u64 {
 fn is_date(text: &[u8]) -> bool {
     let number = |range: std::ops::Range<usize>| {
         text.get(range)?.iter().try_fold(0_u32, |sum, byte| {
-            byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0'))
+            byte.is_ascii_digit()
+                .then(|| sum * 10 + u32::from(byte - b'0'))
         })
     };
-    let (Some(year), Some(month), Some(day)) = (number(0..4), number(5..7), number(8..10)) else { return false };
+    let (Some(year), Some(month), Some(day)) = (number(0..4), number(5..7), number(8..10)) else {
+        return false;
+    };
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         2 => 28 + u32::from(leap),
@@ -107,13 +120,23 @@ mod tests {
         name.length = Some(2);
         let day = ColumnInfo::new("day", Kind::Date);
         let suspicion = Suspicion::new(&[&id, &name, &day]);
-        let of = |cells: [Option<&str>; 3]| suspicion.of(&cells.map(|cell| cell.map(str::as_bytes))).map(str::to_owned);
+        let of = |cells: [Option<&str>; 3]| {
+            suspicion
+                .of(&cells.map(|cell| cell.map(str::as_bytes)))
+                .map(str::to_owned)
+        };
         assert_eq!(of([Some("1"), Some("站点"), Some("2024-02-29")]), None);
         assert_eq!(of([None, None, None]).as_deref(), Some("id"));
         assert_eq!(of([Some("2147483649"), None, None]).as_deref(), Some("id"));
         assert_eq!(of([Some("1"), Some("abc"), None]).as_deref(), Some("name"));
         assert_eq!(of([Some("1"), Some("a\0"), None]).as_deref(), Some("name"));
-        assert_eq!(of([Some("1"), None, Some("2023-02-29")]).as_deref(), Some("day"));
-        assert_eq!(of([Some("1"), None, Some("0000-00-00")]).as_deref(), Some("day"));
+        assert_eq!(
+            of([Some("1"), None, Some("2023-02-29")]).as_deref(),
+            Some("day")
+        );
+        assert_eq!(
+            of([Some("1"), None, Some("0000-00-00")]).as_deref(),
+            Some("day")
+        );
     }
 }

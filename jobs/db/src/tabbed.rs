@@ -67,7 +67,10 @@ fn write_row(out: &mut Vec<u8>, kinds: &[Kind], row: &[Cell<'_>]) {
 }
 
 fn write_text(out: &mut Vec<u8>, mut text: &[u8]) {
-    while let Some(at) = text.iter().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
+    while let Some(at) = text
+        .iter()
+        .position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r'))
+    {
         out.extend_from_slice(&text[..at]);
         out.push(b'\\');
         out.push(match text[at] {
@@ -84,7 +87,10 @@ fn write_text(out: &mut Vec<u8>, mut text: &[u8]) {
 /// Reads a row that [`write_row`] wrote.
 fn read_row(line: &[u8], kinds: &[Kind]) -> Vec<Option<Vec<u8>>> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.split(|byte| *byte == b'\t').zip(kinds).map(|(cell, kind)| read_text(cell, *kind)).collect()
+    line.split(|byte| *byte == b'\t')
+        .zip(kinds)
+        .map(|(cell, kind)| read_text(cell, *kind))
+        .collect()
 }
 
 fn read_text(cell: &[u8], kind: Kind) -> Option<Vec<u8>> {
@@ -119,8 +125,15 @@ mod tests {
     #[test]
     fn marks_are_escaped() {
         let mut out = Vec::new();
-        write_row(&mut out, &[Kind::Text, Kind::Blob, Kind::Text], &[Some(b"a\tb\\N\n"), Some(b"00ff"), None]);
-        assert_eq!(String::from_utf8_lossy(&out), "a\\tb\\\\N\\n\t\\\\x00ff\t\\N\n");
+        write_row(
+            &mut out,
+            &[Kind::Text, Kind::Blob, Kind::Text],
+            &[Some(b"a\tb\\N\n"), Some(b"00ff"), None],
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "a\\tb\\\\N\\n\t\\\\x00ff\t\\N\n"
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::statement::{drain, prepare};
 use super::wire::{Done, Wire};
 use crate::net::{Address, Guard, Watch};
 use crate::{
-    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows, TableInfo, TableName,
-    Url,
+    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
+    TableInfo, TableName, Url,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,17 +27,34 @@ pub(super) struct MysqlConnection {
 
 pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection>> {
     url.only(&["ca", "busy-timeout"])?;
-    let busy = url.duration("busy-timeout")?.unwrap_or(options.busy_timeout);
+    let busy = url
+        .duration("busy-timeout")?
+        .unwrap_or(options.busy_timeout);
     if url.user.is_none() {
-        return Err(Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because("the URL names no account"));
+        return Err(
+            Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
+                .because("the URL names no account"),
+        );
     }
     let guard = Guard::new(url, options)?;
-    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because("the URL names no host");
+    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
+        .because("the URL names no host");
     for host in &url.hosts {
         let address = Address::of(host, PORT, |path, _| path.to_owned());
         match Login::new(url, options, &guard, &address).open(options.statement_timeout, busy) {
-            Ok(wire) => return Ok(Box::new(MysqlConnection { wire, name: url.redacted() })),
-            Err(trouble) => last = fault(format!("connecting to {url} at {address}"), &Watch::default(), trouble),
+            Ok(wire) => {
+                return Ok(Box::new(MysqlConnection {
+                    wire,
+                    name: url.redacted(),
+                }));
+            }
+            Err(trouble) => {
+                last = fault(
+                    format!("connecting to {url} at {address}"),
+                    &Watch::default(),
+                    trouble,
+                )
+            }
         }
         // another host would say the same of a wrong password or a missing database
         if !last.is_transient() && last.kind() != ErrorKind::Other {
@@ -57,13 +74,17 @@ impl MysqlConnection {
     }
 
     fn run(&mut self, doing: &str, sql: &str) -> Result<()> {
-        run(&mut self.wire, sql).map(drop).map_err(|trouble| self.fault(doing, trouble))
+        run(&mut self.wire, sql)
+            .map(drop)
+            .map_err(|trouble| self.fault(doing, trouble))
     }
 
     fn bound(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<Done, Trouble> {
         self.wire.start()?;
         let statement = prepare(&mut self.wire, sql)?;
-        let done = statement.execute(&mut self.wire, params).and_then(|()| drain(&mut self.wire));
+        let done = statement
+            .execute(&mut self.wire, params)
+            .and_then(|()| drain(&mut self.wire));
         self.wire.watch.rest();
         statement.close(&mut self.wire)?;
         done
@@ -88,7 +109,9 @@ impl MysqlConnection {
 /// Runs a statement without parameters.
 pub(super) fn run(wire: &mut Wire, sql: &str) -> Result<Done, Trouble> {
     wire.start()?;
-    let done = wire.command(3, &[sql.as_bytes()]).and_then(|()| drain(wire));
+    let done = wire
+        .command(3, &[sql.as_bytes()])
+        .and_then(|()| drain(wire));
     wire.watch.rest();
     done
 }
@@ -99,17 +122,29 @@ impl Connection for MysqlConnection {
     }
 
     fn execute(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<u64> {
-        let done = if params.is_empty() { run(&mut self.wire, sql) } else { self.bound(sql, params) };
-        Ok(done.map_err(|trouble| self.fault("running a statement", trouble))?.changed)
+        let done = if params.is_empty() {
+            run(&mut self.wire, sql)
+        } else {
+            self.bound(sql, params)
+        };
+        Ok(done
+            .map_err(|trouble| self.fault("running a statement", trouble))?
+            .changed)
     }
 
     fn batch(&mut self, sql: &str) -> Result<()> {
-        self.several(sql).map_err(|trouble| self.fault("running statements", trouble))
+        self.several(sql)
+            .map_err(|trouble| self.fault("running statements", trouble))
     }
 
     fn query<'c>(&'c mut self, sql: &str, params: &[Cell<'_>]) -> Result<Box<dyn Rows + 'c>> {
         let action = self.action("querying");
-        Ok(Box::new(MysqlRows::start(&mut self.wire, sql, params, action)?))
+        Ok(Box::new(MysqlRows::start(
+            &mut self.wire,
+            sql,
+            params,
+            action,
+        )?))
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {
@@ -117,14 +152,21 @@ impl Connection for MysqlConnection {
         let Some(info) = self.dictionary(into.table)? else {
             return Err(Error::new(ErrorKind::Missing, &action).because("there is no such table"));
         };
-        Ok(Box::new(MysqlLoader::start(&mut self.wire, into, info, action)?))
+        Ok(Box::new(MysqlLoader::start(
+            &mut self.wire,
+            into,
+            info,
+            action,
+        )?))
     }
 
     fn begin(&mut self) -> Result<()> {
         // MySQL would commit the open one without a word
         if self.in_transaction() {
-            return Err(Error::new(ErrorKind::Invalid, self.action("beginning a transaction"))
-                .because("one is open already"));
+            return Err(
+                Error::new(ErrorKind::Invalid, self.action("beginning a transaction"))
+                    .because("one is open already"),
+            );
         }
         self.run("beginning a transaction", "START TRANSACTION")
     }
@@ -132,12 +174,16 @@ impl Connection for MysqlConnection {
     fn begin_snapshot(&mut self) -> Result<()> {
         let doing = "beginning a snapshot";
         self.run(doing, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
-        self.run(doing, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        self.run(
+            doing,
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        )
     }
 
     fn commit(&mut self) -> Result<()> {
         if !self.in_transaction() {
-            return Err(Error::new(ErrorKind::Other, self.action("committing")).because("no transaction is open"));
+            return Err(Error::new(ErrorKind::Other, self.action("committing"))
+                .because("no transaction is open"));
         }
         self.run("committing", "COMMIT")
     }

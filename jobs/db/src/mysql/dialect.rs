@@ -82,20 +82,32 @@ impl Dialect for Mysql {
     }
 
     fn lexis(&self) -> Lexis {
-        Lexis { backslash: true, hash_comments: true, ..Lexis::default() }
+        Lexis {
+            backslash: true,
+            hash_comments: true,
+            ..Lexis::default()
+        }
     }
 }
 
 impl Mysql {
     /// What an INSERT does with a key that is there already. MySQL cannot be told which key is meant.
     pub(super) fn on_clash(&self, load: &Load<'_>) -> String {
-        let same = |name: &String| format!("{0} = {1}.{0}", self.quote(name), self.quote(&load.table.name));
+        let same = |name: &String| {
+            format!(
+                "{0} = {1}.{0}",
+                self.quote(name),
+                self.quote(&load.table.name)
+            )
+        };
         let sets: Vec<String> = match load.mode {
             Mode::Append => return String::new(),
             Mode::Skip => Vec::new(),
             Mode::Upsert { key } => {
                 let brought = load.columns.iter().filter(|column| !key.contains(column));
-                brought.map(|column| format!("{0} = VALUES({0})", self.quote(column))).collect()
+                brought
+                    .map(|column| format!("{0} = VALUES({0})", self.quote(column)))
+                    .collect()
             }
         };
         let sets = match (sets.is_empty(), load.columns.first()) {
@@ -114,10 +126,19 @@ mod tests {
     #[test]
     fn inserts_as_the_mode_says() {
         let (table, columns) = (TableName::new("o`bs"), ["id".to_owned(), "值".to_owned()]);
-        let sql = |mode| Mysql.insert(&Load { table: &table, columns: &columns, mode });
+        let sql = |mode| {
+            Mysql.insert(&Load {
+                table: &table,
+                columns: &columns,
+                mode,
+            })
+        };
         let head = "INSERT INTO `o``bs` (`id`, `值`) VALUES (?, ?)";
         assert_eq!(sql(Mode::Append), head);
-        assert_eq!(sql(Mode::Skip), format!("{head} ON DUPLICATE KEY UPDATE `id` = `o``bs`.`id`"));
+        assert_eq!(
+            sql(Mode::Skip),
+            format!("{head} ON DUPLICATE KEY UPDATE `id` = `o``bs`.`id`")
+        );
         assert_eq!(
             sql(Mode::Upsert { key: &columns[..1] }),
             format!("{head} ON DUPLICATE KEY UPDATE `值` = VALUES(`值`)")

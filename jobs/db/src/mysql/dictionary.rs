@@ -24,23 +24,46 @@ const JSON_CHECKS: &str = "SELECT check_clause FROM information_schema.check_con
 
 pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
     let names = read(connection, TABLES, &[])?;
-    Ok(names.into_iter().filter_map(|row| row.into_iter().next()?).map(TableName::new).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|row| row.into_iter().next()?)
+        .map(TableName::new)
+        .collect())
 }
 
-pub(super) fn table(connection: &mut dyn Connection, table: &TableName) -> Result<Option<TableInfo>> {
-    let wanted = [table.schema.as_ref().map(String::as_bytes), Some(table.name.as_bytes())];
-    let Some(found) = read(connection, FIND, &wanted)?.into_iter().next() else { return Ok(None) };
+pub(super) fn table(
+    connection: &mut dyn Connection,
+    table: &TableName,
+) -> Result<Option<TableInfo>> {
+    let wanted = [
+        table.schema.as_ref().map(String::as_bytes),
+        Some(table.name.as_bytes()),
+    ];
+    let Some(found) = read(connection, FIND, &wanted)?.into_iter().next() else {
+        return Ok(None);
+    };
     let mut found = found.into_iter().map(Option::unwrap_or_default);
     let mut next = || found.next().unwrap_or_default();
     let (table_type, schema, name) = (next(), next(), next());
     let place = [Some(schema.as_bytes()), Some(name.as_bytes())];
     let maria = connection_is_maria(connection)?;
-    let checks = if maria { read(connection, JSON_CHECKS, &place[..1])? } else { Vec::new() };
-    let mut info = TableInfo { view: table_type == "VIEW", ..TableInfo::default() };
+    let checks = if maria {
+        read(connection, JSON_CHECKS, &place[..1])?
+    } else {
+        Vec::new()
+    };
+    let mut info = TableInfo {
+        view: table_type == "VIEW",
+        ..TableInfo::default()
+    };
     for row in read(connection, COLUMNS, &place)? {
         info.columns.push(column(row, maria, |name| {
             let clause = format!("json_valid({})", Mysql.quote(name));
-            checks.iter().flatten().flatten().any(|known| *known == clause)
+            checks
+                .iter()
+                .flatten()
+                .flatten()
+                .any(|known| *known == clause)
         }));
     }
     let mut keys: Vec<(String, Option<Vec<String>>)> = Vec::new();
@@ -78,7 +101,11 @@ fn column(row: Vec<Option<String>>, maria: bool, is_json: impl Fn(&str) -> bool)
     let generated = next().as_deref() == Some("1");
     let length = next().and_then(|number| number.parse().ok());
     let json = word == "longtext" && is_json(&name);
-    let kind = if json { Kind::Json } else { kind(&word.to_ascii_lowercase(), &declared) };
+    let kind = if json {
+        Kind::Json
+    } else {
+        kind(&word.to_ascii_lowercase(), &declared)
+    };
     ColumnInfo {
         kind,
         default: default.and_then(|default| expression(default, maria, &extra)),
@@ -97,22 +124,41 @@ fn expression(default: String, maria: bool, extra: &str) -> Option<String> {
         return (default != "NULL").then_some(default);
     }
     if extra.contains("default_generated") {
-        let plain = default.to_ascii_uppercase().starts_with("CURRENT_TIMESTAMP");
-        return Some(if plain { default } else { format!("({default})") });
+        let plain = default
+            .to_ascii_uppercase()
+            .starts_with("CURRENT_TIMESTAMP");
+        return Some(if plain {
+            default
+        } else {
+            format!("({default})")
+        });
     }
-    Some(format!("'{}'", default.replace('\\', "\\\\").replace('\'', "''")))
+    Some(format!(
+        "'{}'",
+        default.replace('\\', "\\\\").replace('\'', "''")
+    ))
 }
 
 fn connection_is_maria(connection: &mut dyn Connection) -> Result<bool> {
     let version = read(connection, "SELECT VERSION()", &[])?;
-    Ok(version.into_iter().flatten().flatten().any(|text| text.contains("MariaDB")))
+    Ok(version
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|text| text.contains("MariaDB")))
 }
 
-pub(super) fn read(connection: &mut dyn Connection, sql: &str, params: &[Cell<'_>]) -> Result<Vec<Vec<Option<String>>>> {
+pub(super) fn read(
+    connection: &mut dyn Connection,
+    sql: &str,
+    params: &[Cell<'_>],
+) -> Result<Vec<Vec<Option<String>>>> {
     let mut found = Vec::new();
     let mut rows = connection.query(sql, params)?;
     while let Some(row) = rows.fetch()? {
-        let cells = row.cells().map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
+        let cells = row
+            .cells()
+            .map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
         found.push(cells.collect());
     }
     Ok(found)
@@ -125,8 +171,14 @@ mod tests {
     #[test]
     fn defaults_become_expressions() {
         let of = |text: &str, maria, extra| expression(text.to_owned(), maria, extra);
-        assert_eq!((of("NULL", true, ""), of("'x'", true, "").as_deref()), (None, Some("'x'")));
+        assert_eq!(
+            (of("NULL", true, ""), of("'x'", true, "").as_deref()),
+            (None, Some("'x'"))
+        );
         assert_eq!(of("it's", false, "").as_deref(), Some("'it''s'"));
-        assert_eq!(of("uuid()", false, "default_generated").as_deref(), Some("(uuid())"));
+        assert_eq!(
+            of("uuid()", false, "default_generated").as_deref(),
+            Some("(uuid())")
+        );
     }
 }

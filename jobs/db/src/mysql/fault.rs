@@ -19,8 +19,15 @@ impl Complaint {
     pub(super) fn read(body: &[u8]) -> Self {
         let (code, rest) = body.split_first_chunk::<2>().unwrap_or((&[0; 2], body));
         // a mark and five letters of SQLSTATE, which says less than the number
-        let text = if rest.first() == Some(&b'#') { rest.get(6..).unwrap_or_default() } else { rest };
-        Complaint { code: u16::from_le_bytes(*code), message: String::from_utf8_lossy(text).into_owned() }
+        let text = if rest.first() == Some(&b'#') {
+            rest.get(6..).unwrap_or_default()
+        } else {
+            rest
+        };
+        Complaint {
+            code: u16::from_le_bytes(*code),
+            message: String::from_utf8_lossy(text).into_owned(),
+        }
     }
 }
 
@@ -76,7 +83,10 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) 
 
 /// Whether the refusal speaks of a row's content, so that other rows may still be good.
 pub(super) fn is_of_a_row(code: u16) -> bool {
-    matches!(kind_of(code, &Watch::default()), ErrorKind::Constraint(_) | ErrorKind::Type)
+    matches!(
+        kind_of(code, &Watch::default()),
+        ErrorKind::Constraint(_) | ErrorKind::Type
+    )
 }
 
 /// Whether the server does not let this client send rows as a file.
@@ -91,14 +101,12 @@ fn kind_of(code: u16, watch: &Watch) -> ErrorKind {
         3819 | 4025 => ErrorKind::Constraint(Constraint::Check),
         1216 | 1217 | 1451 | 1452 => ErrorKind::Constraint(Constraint::ForeignKey),
         1369 | 1644 => ErrorKind::Constraint(Constraint::Other),
-        1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1416 | 1425 | 1441 | 1690 | 3140 | 3141 | 3156 | 4038 => {
-            ErrorKind::Type
-        }
+        1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1416 | 1425 | 1441 | 1690
+        | 3140 | 3141 | 3156 | 4038 => ErrorKind::Type,
         1064 | 1149 | 1210 | 1295 | 1065 => ErrorKind::Syntax,
         1049 | 1051 | 1054 | 1091 | 1146 | 1305 => ErrorKind::Missing,
-        1044 | 1045 | 1130 | 1142 | 1143 | 1148 | 1227 | 1290 | 1370 | 1698 | 1792 | 1836 | 3948 | 4166 => {
-            ErrorKind::Permission
-        }
+        1044 | 1045 | 1130 | 1142 | 1143 | 1148 | 1227 | 1290 | 1370 | 1698 | 1792 | 1836
+        | 3948 | 4166 => ErrorKind::Permission,
         1205 | 1213 | 3058 | 3572 => ErrorKind::Busy,
         1317 => watch.verdict(),
         1969 | 3024 => ErrorKind::Timeout,
@@ -115,7 +123,10 @@ mod tests {
     #[test]
     fn reads_an_error() {
         let complaint = Complaint::read(b"\x26\x04#23000Duplicate entry");
-        assert_eq!((complaint.code, complaint.message.as_str()), (1062, "Duplicate entry"));
+        assert_eq!(
+            (complaint.code, complaint.message.as_str()),
+            (1062, "Duplicate entry")
+        );
         assert_eq!(Complaint::read(b"\x10\x04Too many").message, "Too many");
         assert_eq!(Complaint::read(b"").code, 0);
         assert!(is_of_a_row(1366) && !is_of_a_row(1064));

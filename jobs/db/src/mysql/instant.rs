@@ -5,15 +5,24 @@ use std::borrow::Cow;
 /// `2026-11-21 13:45:00.25+01:00` without its zone, in UTC; `None` if it is no such time. Without a zone it is UTC.
 pub(super) fn to_utc(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let text = text.trim_ascii();
-    let plain = ["+00:00", "+0000", "+00", "-00:00", "Z", "z"].iter().find_map(|zone| text.strip_suffix(zone.as_bytes()));
+    let plain = ["+00:00", "+0000", "+00", "-00:00", "Z", "z"]
+        .iter()
+        .find_map(|zone| text.strip_suffix(zone.as_bytes()));
     if let Some(plain) = plain {
         return Some(plain.into());
     }
-    let Some(at) = text.iter().skip(19).position(|byte| matches!(byte, b'+' | b'-')).map(|at| at + 19) else {
+    let Some(at) = text
+        .iter()
+        .skip(19)
+        .position(|byte| matches!(byte, b'+' | b'-'))
+        .map(|at| at + 19)
+    else {
         return Some(text.into());
     };
     let number = |from: usize, to: usize| -> Option<i64> {
-        let digits = text.get(from..to).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+        let digits = text
+            .get(from..to)
+            .filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
         std::str::from_utf8(digits).ok()?.parse().ok()
     };
     let minutes = match text.len() - at {
@@ -27,7 +36,12 @@ pub(super) fn to_utc(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let moved = days * 1440 + number(11, 13)? * 60 + number(14, 16)? - offset;
     let (year, month, day) = date(moved.div_euclid(1440));
     let minute = moved.rem_euclid(1440);
-    let mut utc = format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", minute / 60, minute % 60).into_bytes();
+    let mut utc = format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}",
+        minute / 60,
+        minute % 60
+    )
+    .into_bytes();
     utc.extend_from_slice(&text[16..at]);
     Some(utc.into())
 }
@@ -60,7 +74,9 @@ mod tests {
 
     #[test]
     fn zones_move_the_time() {
-        let utc = |text: &str| to_utc(text.as_bytes()).map(|text| String::from_utf8_lossy(&text).into_owned());
+        let utc = |text: &str| {
+            to_utc(text.as_bytes()).map(|text| String::from_utf8_lossy(&text).into_owned())
+        };
         for (text, expected) in [
             ("2026-11-21 13:45:00.25+00:00", "2026-11-21 13:45:00.25"),
             ("2026-11-21T13:45:00Z", "2026-11-21T13:45:00"),

@@ -16,7 +16,13 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn new(code: u8, flags: u16, charset: u16, length: u32, decimals: u8) -> Self {
-        Shape { code, unsigned: flags & 0x20 != 0, binary: charset == 63, length, decimals }
+        Shape {
+            code,
+            unsigned: flags & 0x20 != 0,
+            binary: charset == 63,
+            length,
+            decimals,
+        }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -61,7 +67,9 @@ impl Shape {
             0 | 246 => {
                 // the length counts sign and point
                 let point = u32::from(self.decimals > 0);
-                let digits = self.length.saturating_sub(point + u32::from(!self.unsigned));
+                let digits = self
+                    .length
+                    .saturating_sub(point + u32::from(!self.unsigned));
                 return format!("decimal({digits},{})", self.decimals);
             }
             4 => return "float".to_owned(),
@@ -73,7 +81,11 @@ impl Shape {
             245 => return "json".to_owned(),
             _ => return String::new(),
         };
-        if self.unsigned { format!("{word} unsigned") } else { word.to_owned() }
+        if self.unsigned {
+            format!("{word} unsigned")
+        } else {
+            word.to_owned()
+        }
     }
 }
 
@@ -89,8 +101,8 @@ pub(super) fn kind(name: &str, whole: &str) -> Kind {
         "datetime" => Kind::Timestamp,
         "timestamp" => Kind::Instant,
         "json" => Kind::Json,
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "bit" | "uuid"
-        | "inet4" | "inet6" => Kind::Text,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set"
+        | "bit" | "uuid" | "inet4" | "inet6" => Kind::Text,
         _ => Kind::Blob,
     }
 }
@@ -106,6 +118,12 @@ mod tests {
         assert_eq!(shape(252, 63, 9).kind(), kind("blob", "blob"));
         assert_eq!(shape(252, 45, 9).kind(), kind("text", "text"));
         assert_eq!(shape(16, 63, 5).kind(), kind("bit", "bit(5)"));
-        assert_eq!((shape(246, 63, 12).declared().as_str(), shape(16, 63, 5).bits()), ("decimal(10,2)", Some(5)));
+        assert_eq!(
+            (
+                shape(246, 63, 12).declared().as_str(),
+                shape(16, 63, 5).bits()
+            ),
+            ("decimal(10,2)", Some(5))
+        );
     }
 }

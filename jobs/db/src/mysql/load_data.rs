@@ -24,7 +24,11 @@ pub(super) fn statement(table: &TableName, targets: &[Target]) -> String {
             places.push(variable);
         }
     }
-    let sets = if sets.is_empty() { String::new() } else { format!(" SET {}", sets.join(", ")) };
+    let sets = if sets.is_empty() {
+        String::new()
+    } else {
+        format!(" SET {}", sets.join(", "))
+    };
     format!(
         "LOAD DATA LOCAL INFILE '{NAME}' INTO TABLE {} CHARACTER SET utf8mb4 FIELDS TERMINATED BY 0x09 ESCAPED BY 0x5C \
          LINES TERMINATED BY 0x0A ({}){sets}",
@@ -44,7 +48,9 @@ pub(super) fn begin(wire: &mut Wire, sql: &str) -> Result<(), Trouble> {
             // nothing is sent of what was not offered
             wire.send(&[])?;
             wire.done()?;
-            Err(foreign("the server asked for another file than it was offered"))
+            Err(foreign(
+                "the server asked for another file than it was offered",
+            ))
         }
         _ => Err(foreign("the server did not ask for the rows")),
     }

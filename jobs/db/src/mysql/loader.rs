@@ -14,7 +14,10 @@ use super::statement::{Prepared, drain, prepare};
 use super::wire::Wire;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
-use crate::{Cell, ColumnInfo, Constraint, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo};
+use crate::{
+    Cell, ColumnInfo, Constraint, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode,
+    Reject, Result, TableInfo,
+};
 use std::collections::HashMap;
 
 /// How much is gathered before it is sent.
@@ -54,26 +57,49 @@ impl Target {
         let trimmed = text.trim_ascii();
         match self.kind {
             Kind::Integer => {
-                let digits = trimmed.strip_prefix(b"-").or(trimmed.strip_prefix(b"+")).unwrap_or(trimmed);
+                let digits = trimmed
+                    .strip_prefix(b"-")
+                    .or(trimmed.strip_prefix(b"+"))
+                    .unwrap_or(trimmed);
                 let whole = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-                if whole { Ok(trimmed.into()) } else { Err("not a whole number") }
+                if whole {
+                    Ok(trimmed.into())
+                } else {
+                    Err("not a whole number")
+                }
             }
             Kind::Decimal | Kind::Real => match crate::form::read_number(trimmed) {
                 Some(_) => Ok(trimmed.into()),
                 None => Err("not a number that the column can hold"),
             },
             Kind::Bool if matches!(text, b"0" | b"1") => Ok(text.into()),
-            Kind::Bool if text.eq_ignore_ascii_case(b"true") || text.eq_ignore_ascii_case(b"t") => Ok(b"1".into()),
-            Kind::Bool if text.eq_ignore_ascii_case(b"false") || text.eq_ignore_ascii_case(b"f") => Ok(b"0".into()),
-            Kind::Bool if trimmed.is_empty() || !trimmed.iter().all(u8::is_ascii_digit) => Err("neither 1 nor 0"),
+            Kind::Bool if text.eq_ignore_ascii_case(b"true") || text.eq_ignore_ascii_case(b"t") => {
+                Ok(b"1".into())
+            }
+            Kind::Bool
+                if text.eq_ignore_ascii_case(b"false") || text.eq_ignore_ascii_case(b"f") =>
+            {
+                Ok(b"0".into())
+            }
+            Kind::Bool if trimmed.is_empty() || !trimmed.iter().all(u8::is_ascii_digit) => {
+                Err("neither 1 nor 0")
+            }
             Kind::Blob => {
                 let hex = text.len() % 2 == 0 && text.iter().all(u8::is_ascii_hexdigit);
-                if hex { Ok(text.into()) } else { Err("not pairs of hex digits") }
+                if hex {
+                    Ok(text.into())
+                } else {
+                    Err("not pairs of hex digits")
+                }
             }
             Kind::Instant => super::instant::to_utc(text).ok_or("not a time with a zone"),
             Kind::Text if self.bits => {
                 let bits = !text.is_empty() && text.iter().all(|bit| matches!(bit, b'0' | b'1'));
-                if bits { Ok(text.into()) } else { Err("not binary digits") }
+                if bits {
+                    Ok(text.into())
+                } else {
+                    Err("not binary digits")
+                }
             }
             _ => Ok(text.into()),
         }
@@ -124,7 +150,10 @@ struct Plan {
 
 impl Plan {
     fn new(into: &Load<'_>, targets: &[Target]) -> Self {
-        let names: Vec<String> = targets.iter().map(|target| Mysql.quote(&target.name)).collect();
+        let names: Vec<String> = targets
+            .iter()
+            .map(|target| Mysql.quote(&target.name))
+            .collect();
         let places: Vec<String> = targets.iter().map(|target| target.converted("?")).collect();
         let columns: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
         let table = Mysql.qualify(into.table);
@@ -132,7 +161,11 @@ impl Plan {
             load_data: load_data::statement(into.table, targets),
             insert_head: format!("INSERT INTO {table} ({}) VALUES ", names.join(", ")),
             row: format!("({})", places.join(", ")),
-            clash: Mysql.on_clash(&Load { table: into.table, columns: &columns, mode: into.mode }),
+            clash: Mysql.on_clash(&Load {
+                table: into.table,
+                columns: &columns,
+                mode: into.mode,
+            }),
             skips: into.mode == Mode::Skip,
             local: into.mode == Mode::Append,
             table,
@@ -140,12 +173,22 @@ impl Plan {
     }
 
     fn insert(&self, rows: usize) -> String {
-        format!("{}{}{}", self.insert_head, vec![self.row.as_str(); rows].join(", "), self.clash)
+        format!(
+            "{}{}{}",
+            self.insert_head,
+            vec![self.row.as_str(); rows].join(", "),
+            self.clash
+        )
     }
 }
 
 impl<'c> MysqlLoader<'c> {
-    pub(super) fn start(wire: &'c mut Wire, into: &Load<'_>, info: TableInfo, action: String) -> Result<Self> {
+    pub(super) fn start(
+        wire: &'c mut Wire,
+        into: &Load<'_>,
+        info: TableInfo,
+        action: String,
+    ) -> Result<Self> {
         let columns = columns(into, &info, &action)?;
         let suspicion = Suspicion::new(&columns);
         let target = |column: &&ColumnInfo| Target {
@@ -180,12 +223,18 @@ impl<'c> MysqlLoader<'c> {
             own,
             open: true,
         };
-        loader.run(if own { "START TRANSACTION" } else { "SAVEPOINT load_all" })?;
+        loader.run(if own {
+            "START TRANSACTION"
+        } else {
+            "SAVEPOINT load_all"
+        })?;
         Ok(loader)
     }
 
     fn run(&mut self, sql: &str) -> Result<()> {
-        run(self.wire, sql).map(drop).map_err(|trouble| self.fault(trouble))
+        run(self.wire, sql)
+            .map(drop)
+            .map_err(|trouble| self.fault(trouble))
     }
 
     fn fault(&self, trouble: Trouble) -> Error {
@@ -204,7 +253,10 @@ impl<'c> MysqlLoader<'c> {
                 match load_data::begin(self.wire, &self.plan.load_data) {
                     Ok(()) => 0,
                     Err(Trouble::Refused(complaint)) if forbids_local(complaint.code) => {
-                        log::info!("{}: the server forbids LOAD DATA LOCAL ({complaint}), inserting rows instead", self.action);
+                        log::info!(
+                            "{}: the server forbids LOAD DATA LOCAL ({complaint}), inserting rows instead",
+                            self.action
+                        );
                         self.plan.local = false;
                         return Ok(());
                     }
@@ -290,7 +342,11 @@ impl<'c> MysqlLoader<'c> {
             match self.insert(chunk, rows) {
                 Ok(changed) => {
                     let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-                    let loaded = if self.plan.skips { changed.min(count) } else { count };
+                    let loaded = if self.plan.skips {
+                        changed.min(count)
+                    } else {
+                        count
+                    };
                     self.rows += loaded;
                     self.skipped += count - loaded;
                 }
@@ -308,7 +364,10 @@ impl<'c> MysqlLoader<'c> {
     }
 
     fn insert(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<u64, Trouble> {
-        let cells: Vec<Option<Vec<u8>>> = rows.iter().flat_map(|row| chunk.cells(*row, &self.kinds)).collect();
+        let cells: Vec<Option<Vec<u8>>> = rows
+            .iter()
+            .flat_map(|row| chunk.cells(*row, &self.kinds))
+            .collect();
         let params: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
         self.wire.start()?;
         let alone = rows.len() == 1;
@@ -319,7 +378,9 @@ impl<'c> MysqlLoader<'c> {
         if alone {
             self.alone = Some(statement);
         }
-        let done = statement.execute(self.wire, &params).and_then(|()| drain(self.wire));
+        let done = statement
+            .execute(self.wire, &params)
+            .and_then(|()| drain(self.wire));
         self.wire.watch.rest();
         if !alone {
             statement.close(self.wire)?;
@@ -336,22 +397,34 @@ impl<'c> MysqlLoader<'c> {
             error = error.at_column(column);
         }
         let cells = self.pushed_as.remove(&ordinal).unwrap_or(cells);
-        self.rejects.push(Reject { ordinal, cells, error });
+        self.rejects.push(Reject {
+            ordinal,
+            cells,
+            error,
+        });
         Ok(())
     }
 
     /// The column that an error speaks of, from the row, the dictionary and the table; a type error's also from its text.
-    fn column(&mut self, row: &[Option<Vec<u8>>], kind: ErrorKind, message: &str) -> Result<Option<String>> {
+    fn column(
+        &mut self,
+        row: &[Option<Vec<u8>>],
+        kind: ErrorKind,
+        message: &str,
+    ) -> Result<Option<String>> {
         let cells: Vec<Cell<'_>> = row.iter().map(Option::as_deref).collect();
         Ok(match kind {
             ErrorKind::Constraint(Constraint::NotNull) => {
                 let mut both = self.targets.iter().zip(row);
-                both.find(|(target, cell)| target.required && cell.is_none()).map(|(target, _)| target.name.clone())
+                both.find(|(target, cell)| target.required && cell.is_none())
+                    .map(|(target, _)| target.name.clone())
             }
             ErrorKind::Constraint(Constraint::Unique) => self.doubled_key(&cells)?,
             ErrorKind::Type => {
                 let names = self.targets.iter().map(|target| &target.name);
-                let told = names.filter(|name| message.contains(&format!("`{name}`")) || message.contains(&format!("'{name}'")));
+                let told = names.filter(|name| {
+                    message.contains(&format!("`{name}`")) || message.contains(&format!("'{name}'"))
+                });
                 let guess = || self.suspicion.of(&cells).map(str::to_owned);
                 told.max_by_key(|name| name.len()).cloned().or_else(guess)
             }
@@ -361,18 +434,34 @@ impl<'c> MysqlLoader<'c> {
 
     /// The key that the table has already, found by asking for each.
     fn doubled_key(&mut self, row: &[Cell<'_>]) -> Result<Option<String>> {
-        let keys: Vec<Vec<String>> =
-            std::iter::once(&self.info.primary_key).chain(&self.info.uniques).filter(|key| !key.is_empty()).cloned().collect();
+        let keys: Vec<Vec<String>> = std::iter::once(&self.info.primary_key)
+            .chain(&self.info.uniques)
+            .filter(|key| !key.is_empty())
+            .cloned()
+            .collect();
         for key in keys {
             let place = |name: &String| self.targets.iter().position(|target| target.name == *name);
-            let Some(places) = key.iter().map(place).collect::<Option<Vec<usize>>>() else { continue };
+            let Some(places) = key.iter().map(place).collect::<Option<Vec<usize>>>() else {
+                continue;
+            };
             let tests: Vec<String> = places
                 .iter()
-                .map(|place| format!("{} = {}", Mysql.quote(&self.targets[*place].name), self.targets[*place].converted("?")))
+                .map(|place| {
+                    format!(
+                        "{} = {}",
+                        Mysql.quote(&self.targets[*place].name),
+                        self.targets[*place].converted("?")
+                    )
+                })
                 .collect();
-            let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", self.plan.table, tests.join(" AND "));
+            let sql = format!(
+                "SELECT 1 FROM {} WHERE {} LIMIT 1",
+                self.plan.table,
+                tests.join(" AND ")
+            );
             let params: Vec<Cell<'_>> = places.iter().map(|place| row[*place]).collect();
-            let mut rows = super::rows::MysqlRows::start(self.wire, &sql, &params, self.action.clone())?;
+            let mut rows =
+                super::rows::MysqlRows::start(self.wire, &sql, &params, self.action.clone())?;
             if crate::Rows::fetch(&mut rows)?.is_some() {
                 return Ok(Some(key.join(", ")));
             }
@@ -395,11 +484,16 @@ impl<'c> MysqlLoader<'c> {
     }
 
     /// The row as MySQL reads it, or the column and why it cannot.
-    fn readable(&self, row: &[Cell<'_>]) -> Result<Option<Vec<Option<Vec<u8>>>>, (String, &'static str)> {
+    fn readable(
+        &self,
+        row: &[Cell<'_>],
+    ) -> Result<Option<Vec<Option<Vec<u8>>>>, (String, &'static str)> {
         let mut changed: Option<Vec<Option<Vec<u8>>>> = None;
         for (index, (target, cell)) in self.targets.iter().zip(row).enumerate() {
             let Some(text) = cell else { continue };
-            let readable = target.readable(text).map_err(|why| (target.name.clone(), why))?;
+            let readable = target
+                .readable(text)
+                .map_err(|why| (target.name.clone(), why))?;
             if *readable != **text {
                 let owned = || row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect();
                 changed.get_or_insert_with(owned)[index] = Some(readable.into_owned());
@@ -411,16 +505,28 @@ impl<'c> MysqlLoader<'c> {
 
 fn columns<'i>(into: &Load<'_>, info: &'i TableInfo, action: &str) -> Result<Vec<&'i ColumnInfo>> {
     let missing = |name: &String| {
-        Error::new(ErrorKind::Missing, action).at_column(name).because("the table has no such column")
+        Error::new(ErrorKind::Missing, action)
+            .at_column(name)
+            .because("the table has no such column")
     };
-    into.columns.iter().map(|name| info.column(name).ok_or_else(|| missing(name))).collect()
+    into.columns
+        .iter()
+        .map(|name| info.column(name).ok_or_else(|| missing(name)))
+        .collect()
 }
 
 /// MySQL updates by whichever unique key it meets first, so there must be one alone.
 fn check_key(key: &[String], info: &TableInfo, action: &str) -> Result<()> {
-    let keys: Vec<&Vec<String>> =
-        std::iter::once(&info.primary_key).chain(&info.uniques).filter(|key| !key.is_empty()).collect();
-    let same = |one: &[String]| one.len() == key.len() && one.iter().all(|name| key.iter().any(|k| k.eq_ignore_ascii_case(name)));
+    let keys: Vec<&Vec<String>> = std::iter::once(&info.primary_key)
+        .chain(&info.uniques)
+        .filter(|key| !key.is_empty())
+        .collect();
+    let same = |one: &[String]| {
+        one.len() == key.len()
+            && one
+                .iter()
+                .all(|name| key.iter().any(|k| k.eq_ignore_ascii_case(name)))
+    };
     let why = match keys.as_slice() {
         [only] if same(only) => return Ok(()),
         many if many.iter().any(|one| same(one)) => {
@@ -428,35 +534,49 @@ fn check_key(key: &[String], info: &TableInfo, action: &str) -> Result<()> {
         }
         _ => "these columns are no unique key of the table",
     };
-    Err(Error::new(ErrorKind::Invalid, action).at_column(key.join(", ")).because(why))
+    Err(Error::new(ErrorKind::Invalid, action)
+        .at_column(key.join(", "))
+        .because(why))
 }
 
 impl Loader for MysqlLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         if row.len() != self.targets.len() {
-            return Err(Error::new(ErrorKind::Invalid, &self.action).because(format!(
-                "a row of {} cells for {} columns",
-                row.len(),
-                self.targets.len()
-            )));
+            return Err(
+                Error::new(ErrorKind::Invalid, &self.action).because(format!(
+                    "a row of {} cells for {} columns",
+                    row.len(),
+                    self.targets.len()
+                )),
+            );
         }
         let ordinal = self.pushed;
         self.pushed += 1;
         match self.readable(row) {
             Err((column, why)) => {
-                let error = Error::new(ErrorKind::Type, &self.action).at_column(column).because(why);
+                let error = Error::new(ErrorKind::Type, &self.action)
+                    .at_column(column)
+                    .because(why);
                 self.rejects.push(Reject::new(ordinal, row, error));
                 return Ok(());
             }
             Ok(changed) => {
-                let read: Option<Vec<Cell<'_>>> =
-                    changed.as_ref().map(|row| row.iter().map(Option::as_deref).collect());
+                let read: Option<Vec<Cell<'_>>> = changed
+                    .as_ref()
+                    .map(|row| row.iter().map(Option::as_deref).collect());
                 let read = read.as_deref().unwrap_or(row);
                 let aside = self.wary && self.suspicion.of(read).is_some();
-                let chunk = if aside { &mut self.aside } else { &mut self.chunk };
+                let chunk = if aside {
+                    &mut self.aside
+                } else {
+                    &mut self.chunk
+                };
                 chunk.add(ordinal, &self.kinds, read);
                 if changed.is_some() {
-                    self.pushed_as.insert(ordinal, row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect());
+                    self.pushed_as.insert(
+                        ordinal,
+                        row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect(),
+                    );
                 }
             }
         }
@@ -476,10 +596,18 @@ impl Loader for MysqlLoader<'_> {
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
         self.flush()?;
         self.abandon().map_err(|trouble| self.fault(trouble))?;
-        self.run(if self.own { "COMMIT" } else { "RELEASE SAVEPOINT load_all" })?;
+        self.run(if self.own {
+            "COMMIT"
+        } else {
+            "RELEASE SAVEPOINT load_all"
+        })?;
         self.open = false;
         self.rejects.sort_by_key(|reject| reject.ordinal);
-        Ok(Loaded { rows: self.rows, skipped: self.skipped, rejects: std::mem::take(&mut self.rejects) })
+        Ok(Loaded {
+            rows: self.rows,
+            skipped: self.skipped,
+            rejects: std::mem::take(&mut self.rejects),
+        })
     }
 }
 
@@ -488,13 +616,19 @@ impl Drop for MysqlLoader<'_> {
         if !self.open {
             return;
         }
-        let undone = self.abandon().map_err(|trouble| self.fault(trouble)).and_then(|()| match self.wire.in_transaction() {
-            false => Ok(()),
-            true if self.own => self.run("ROLLBACK"),
-            true => self.run("ROLLBACK TO SAVEPOINT load_all"),
-        });
+        let undone = self
+            .abandon()
+            .map_err(|trouble| self.fault(trouble))
+            .and_then(|()| match self.wire.in_transaction() {
+                false => Ok(()),
+                true if self.own => self.run("ROLLBACK"),
+                true => self.run("ROLLBACK TO SAVEPOINT load_all"),
+            });
         if let Err(error) = undone {
-            log::error!("{error}, taking back an unfinished load: {:?}", std::error::Error::source(&error));
+            log::error!(
+                "{error}, taking back an unfinished load: {:?}",
+                std::error::Error::source(&error)
+            );
         }
     }
 }

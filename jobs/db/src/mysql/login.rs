@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// Long passwords, long flags, database, LOCAL, protocol 4.1, transactions, secure authentication, several results also of
 /// prepared statements, plug-ins of authentication.
-const ABILITIES: u32 = 0x1 | 0x4 | 0x80 | 0x200 | 0x2000 | 0x8000 | 0x2_0000 | 0x4_0000 | 0x8_0000 | 0x20_0000;
+const ABILITIES: u32 =
+    0x1 | 0x4 | 0x80 | 0x200 | 0x2000 | 0x8000 | 0x2_0000 | 0x4_0000 | 0x8_0000 | 0x20_0000;
 const WITH_DATABASE: u32 = 0x8;
 const WITH_TLS: u32 = 0x800;
 const CHARSET: u8 = 45;
@@ -83,7 +84,8 @@ impl Login {
     fn enter(&self, watch: Arc<Watch>) -> Result<(Wire, u32), Trouble> {
         let mut wire = Wire::new(Socket::open(&self.address, self.timeout)?, watch);
         let packet = wire.answer()?;
-        let greeting = Greeting::read(wire.body(&packet)).ok_or_else(|| foreign("a greeting that is not MySQL's"))?;
+        let greeting = Greeting::read(wire.body(&packet))
+            .ok_or_else(|| foreign("a greeting that is not MySQL's"))?;
         let mut abilities = ABILITIES & (greeting.abilities | 0x1);
         if !self.database.is_empty() {
             abilities |= WITH_DATABASE;
@@ -98,14 +100,21 @@ impl Login {
                 wire.send(&head(abilities))?;
                 wire.socket.protect(&self.guard, host)?;
             } else if self.guard.tls != Tls::Prefer {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "the server offers no TLS").into());
+                return Err(
+                    io::Error::new(io::ErrorKind::Unsupported, "the server offers no TLS").into(),
+                );
             }
         }
         self.authenticate(&mut wire, abilities, &greeting)?;
         Ok((wire, greeting.thread))
     }
 
-    fn authenticate(&self, wire: &mut Wire, abilities: u32, greeting: &Greeting) -> Result<(), Trouble> {
+    fn authenticate(
+        &self,
+        wire: &mut Wire,
+        abilities: u32,
+        greeting: &Greeting,
+    ) -> Result<(), Trouble> {
         let secret_line = wire.socket.is_tls() || wire.socket.is_unix();
         let (mut plugin, mut salt) = (greeting.plugin.clone(), greeting.salt.clone());
         // what is not known here may still be switched to something that is
@@ -123,7 +132,12 @@ impl Login {
             let packet = wire.answer()?;
             let body = wire.body(&packet).to_vec();
             match *body.as_slice() {
-                [0, ..] => return wire.read_done(&packet).map(drop).ok_or_else(|| foreign("a torn answer to a login")),
+                [0, ..] => {
+                    return wire
+                        .read_done(&packet)
+                        .map(drop)
+                        .ok_or_else(|| foreign("a torn answer to a login"));
+                }
                 [0xfe, ref rest @ ..] => {
                     let mut parts = rest.splitn(2, |byte| *byte == 0);
                     plugin = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
@@ -158,10 +172,16 @@ impl Greeting {
         let fixed = rest.first_chunk::<19>()?;
         let abilities = u32::from_le_bytes([fixed[1], fixed[2], fixed[6], fixed[7]]);
         let rest = &rest[19..];
-        let more = usize::from(fixed[8]).saturating_sub(8).max(13).min(rest.len());
+        let more = usize::from(fixed[8])
+            .saturating_sub(8)
+            .max(13)
+            .min(rest.len());
         let mut salt = salt.to_vec();
         salt.extend_from_slice(rest[..more].strip_suffix(&[0]).unwrap_or(&rest[..more]));
-        let plugin = rest[more..].split(|byte| *byte == 0).next().unwrap_or_default();
+        let plugin = rest[more..]
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
         Some(Greeting {
             thread: u32::from_le_bytes(*thread),
             abilities,
@@ -186,7 +206,10 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 
 /// Our own refusal, in the server's number for it.
 fn unknown(plugin: &str) -> Complaint {
-    Complaint { code: 1045, message: format!("the account logs in by {plugin}, which is not known here") }
+    Complaint {
+        code: 1045,
+        message: format!("the account logs in by {plugin}, which is not known here"),
+    }
 }
 
 #[cfg(test)]
@@ -195,12 +218,19 @@ mod tests {
 
     #[test]
     fn reads_a_greeting() {
-        let mut body = b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15".to_vec();
+        let mut body =
+            b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15".to_vec();
         body.extend_from_slice(&[0; 10]);
         body.extend_from_slice(b"ijklmnopqrst\0mysql_native_password\0");
         let greeting = Greeting::read(&body).unwrap();
-        assert_eq!((greeting.thread, greeting.salt.as_slice()), (7, &b"abcdefghijklmnopqrst"[..]));
-        assert_eq!((greeting.plugin.as_str(), greeting.abilities), ("mysql_native_password", 0x81ff_f7fe));
+        assert_eq!(
+            (greeting.thread, greeting.salt.as_slice()),
+            (7, &b"abcdefghijklmnopqrst"[..])
+        );
+        assert_eq!(
+            (greeting.plugin.as_str(), greeting.abilities),
+            ("mysql_native_password", 0x81ff_f7fe)
+        );
         assert!(Greeting::read(&body[..30]).is_none() && Greeting::read(b"").is_none());
     }
 }

@@ -37,7 +37,12 @@ pub(super) struct MysqlRows<'c> {
 
 impl<'c> MysqlRows<'c> {
     /// Runs a query up to its first row.
-    pub(super) fn start(wire: &'c mut Wire, sql: &str, params: &[Cell<'_>], action: String) -> Result<Self> {
+    pub(super) fn start(
+        wire: &'c mut Wire,
+        sql: &str,
+        params: &[Cell<'_>],
+        action: String,
+    ) -> Result<Self> {
         let mut rows = MysqlRows {
             wire,
             action,
@@ -104,7 +109,9 @@ impl<'c> MysqlRows<'c> {
         self.buffer.clear();
         let torn = || foreign("a row that breaks off");
         let whole = self.wire.body(packet);
-        let nulls = whole.get(1..1 + (self.columns.len() + 9) / 8).ok_or_else(torn)?;
+        let nulls = whole
+            .get(1..1 + (self.columns.len() + 9) / 8)
+            .ok_or_else(torn)?;
         let mut rest = &whole[1 + nulls.len()..];
         for (index, (shape, column)) in self.shapes.iter().zip(&self.columns).enumerate() {
             if nulls[(index + 2) / 8] >> ((index + 2) % 8) & 1 == 1 {
@@ -112,13 +119,15 @@ impl<'c> MysqlRows<'c> {
                 continue;
             }
             let from = self.buffer.len();
-            self.places.push(match spell(*shape, column.kind, &mut rest, &mut self.buffer).ok_or_else(torn)? {
-                Spelled::Written => Place::Written(from..self.buffer.len()),
-                Spelled::Lent(text) => {
-                    let end = whole.len() - rest.len();
-                    Place::Lent(end - text.len()..end)
-                }
-            });
+            self.places.push(
+                match spell(*shape, column.kind, &mut rest, &mut self.buffer).ok_or_else(torn)? {
+                    Spelled::Written => Place::Written(from..self.buffer.len()),
+                    Spelled::Lent(text) => {
+                        let end = whole.len() - rest.len();
+                        Place::Lent(end - text.len()..end)
+                    }
+                },
+            );
         }
         Ok(())
     }
@@ -150,8 +159,11 @@ impl Rows for MysqlRows<'_> {
         if !std::mem::take(&mut self.ahead) && !self.over {
             self.step().map_err(|trouble| self.fail(trouble))?;
         }
-        let Some(packet) = self.row.clone().filter(|_| !self.over) else { return Ok(None) };
-        self.place_cells(&packet).map_err(|trouble| self.fail(trouble))?;
+        let Some(packet) = self.row.clone().filter(|_| !self.over) else {
+            return Ok(None);
+        };
+        self.place_cells(&packet)
+            .map_err(|trouble| self.fail(trouble))?;
         Ok(Some(Row::new(self)))
     }
 }
@@ -165,7 +177,10 @@ impl Cells for MysqlRows<'_> {
         match &self.places[index] {
             Place::Null => None,
             Place::Written(range) => Some(&self.buffer[range.clone()]),
-            Place::Lent(range) => self.row.as_ref().map(|packet| &self.wire.body(packet)[range.clone()]),
+            Place::Lent(range) => self
+                .row
+                .as_ref()
+                .map(|packet| &self.wire.body(packet)[range.clone()]),
         }
     }
 }

@@ -20,7 +20,11 @@ pub(super) fn prepare(wire: &mut Wire, sql: &str) -> Result<Prepared, Trouble> {
         let [0, a, b, c, d, e, f, g, h, ..] = *wire.body(&packet) else {
             return Err(foreign("an answer to PREPARE that is none"));
         };
-        (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]))
+        (
+            u32::from_le_bytes([a, b, c, d]),
+            u16::from_le_bytes([e, f]),
+            u16::from_le_bytes([g, h]),
+        )
     };
     for count in [params, columns] {
         if count > 0 {
@@ -29,16 +33,29 @@ pub(super) fn prepare(wire: &mut Wire, sql: &str) -> Result<Prepared, Trouble> {
             }
         }
     }
-    Ok(Prepared { id, params: usize::from(params) })
+    Ok(Prepared {
+        id,
+        params: usize::from(params),
+    })
 }
 
 impl Prepared {
     /// Runs it with its parameters bound as text.
     pub(super) fn execute(self, wire: &mut Wire, params: &[Cell<'_>]) -> Result<(), Trouble> {
         if params.len() != self.params {
-            return Err(Trouble::Senseless(format!("{} parameters for {} placeholders", params.len(), self.params)));
+            return Err(Trouble::Senseless(format!(
+                "{} parameters for {} placeholders",
+                params.len(),
+                self.params
+            )));
         }
-        let mut body = Vec::with_capacity(32 + params.iter().flatten().map(|text| text.len() + 9).sum::<usize>());
+        let mut body = Vec::with_capacity(
+            32 + params
+                .iter()
+                .flatten()
+                .map(|text| text.len() + 9)
+                .sum::<usize>(),
+        );
         body.extend_from_slice(&self.id.to_le_bytes());
         body.push(0);
         body.extend_from_slice(&1_u32.to_le_bytes());
@@ -73,11 +90,14 @@ pub(super) fn columns(wire: &mut Wire) -> Result<Result<Vec<(Column, Shape)>, Do
         return Ok(Err(done));
     }
     // 0xfb would ask for a file: only a LOAD DATA of ours is ever answered
-    let count = read_number(&mut wire.body(&packet)).ok_or_else(|| foreign("an answer that is no result"))?;
+    let count = read_number(&mut wire.body(&packet))
+        .ok_or_else(|| foreign("an answer that is no result"))?;
     let mut columns = Vec::new();
     for _ in 0..count {
         let packet = wire.answer()?;
-        columns.push(column(wire.body(&packet)).ok_or_else(|| foreign("a torn description of a column"))?);
+        columns.push(
+            column(wire.body(&packet)).ok_or_else(|| foreign("a torn description of a column"))?,
+        );
     }
     wire.answer()?;
     Ok(Ok(columns))
@@ -95,7 +115,14 @@ fn column(mut body: &[u8]) -> Option<(Column, Shape)> {
     let length = u32::from_le_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]);
     let flags = u16::from_le_bytes([fixed[7], fixed[8]]);
     let shape = Shape::new(fixed[6], flags, charset, length, fixed[9]);
-    Some((Column { name, kind: shape.kind(), declared: shape.declared() }, shape))
+    Some((
+        Column {
+            name,
+            kind: shape.kind(),
+            declared: shape.declared(),
+        },
+        shape,
+    ))
 }
 
 /// Takes all that a statement answers, whatever it is; the last end's word.
@@ -106,7 +133,10 @@ pub(super) fn drain(wire: &mut Wire) -> Result<Done, Trouble> {
             Ok(_) => loop {
                 let packet = wire.answer()?;
                 if let Some(more) = wire.ends(&packet) {
-                    break Done { more, ..Done::default() };
+                    break Done {
+                        more,
+                        ..Done::default()
+                    };
                 }
             },
         };

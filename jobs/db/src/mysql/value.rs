@@ -16,7 +16,12 @@ pub(super) enum Spelled<'b> {
 }
 
 /// Reads one value of a binary row and steps over it; `None` where the row breaks off.
-pub(super) fn spell<'b>(shape: Shape, kind: Kind, row: &mut &'b [u8], out: &mut Vec<u8>) -> Option<Spelled<'b>> {
+pub(super) fn spell<'b>(
+    shape: Shape,
+    kind: Kind,
+    row: &mut &'b [u8],
+    out: &mut Vec<u8>,
+) -> Option<Spelled<'b>> {
     match shape.code {
         1 | 2 | 3 | 8 | 9 | 13 => write_whole(shape, row, out)?,
         4 => {
@@ -36,8 +41,10 @@ pub(super) fn spell<'b>(shape: Shape, kind: Kind, row: &mut &'b [u8], out: &mut 
         _ => {
             let text = read_text(row)?;
             if let Some(bits) = shape.bits() {
-                let digits: Vec<u8> =
-                    text.iter().flat_map(|byte| (0..8).rev().map(move |bit| b'0' + (byte >> bit & 1))).collect();
+                let digits: Vec<u8> = text
+                    .iter()
+                    .flat_map(|byte| (0..8).rev().map(move |bit| b'0' + (byte >> bit & 1)))
+                    .collect();
                 out.extend_from_slice(&digits[digits.len().saturating_sub(bits)..]);
             } else if kind == Kind::Blob {
                 form::write_hex(out, text);
@@ -88,7 +95,9 @@ fn write_moment(code: u8, parts: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if matches!(code, 10 | 14) {
         return Some(());
     }
-    let [hour, minute, second] = *parts.get(4..7).unwrap_or(&[0; 3]) else { return None };
+    let [hour, minute, second] = *parts.get(4..7).unwrap_or(&[0; 3]) else {
+        return None;
+    };
     write!(out, " {hour:02}:{minute:02}:{second:02}").ok()?;
     write_fraction(parts.get(7..11), out)
 }
@@ -108,7 +117,9 @@ fn write_time(parts: &[u8], out: &mut Vec<u8>) -> Option<()> {
 }
 
 fn write_fraction(micros: Option<&[u8]>, out: &mut Vec<u8>) -> Option<()> {
-    let micros = micros.and_then(|bytes| bytes.first_chunk::<4>()).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let micros = micros
+        .and_then(|bytes| bytes.first_chunk::<4>())
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
     if micros > 0 {
         write!(out, ".{micros:06}").ok()?;
         while out.last() == Some(&b'0') {
@@ -138,7 +149,12 @@ mod tests {
         let case = |code, unsigned, kind, bytes: &[u8], form: &str| {
             assert_eq!(spelled(code, unsigned, kind, bytes).as_deref(), Some(form));
             for end in 0..bytes.len() {
-                let _ = spell(Shape::new(code, 0, 63, 5, 0), kind, &mut &bytes[..end], &mut Vec::new());
+                let _ = spell(
+                    Shape::new(code, 0, 63, 5, 0),
+                    kind,
+                    &mut &bytes[..end],
+                    &mut Vec::new(),
+                );
             }
         };
         case(8, true, Kind::Integer, &[255; 8], "18446744073709551615");
@@ -146,10 +162,28 @@ mod tests {
         case(1, false, Kind::Integer, &[128], "-128");
         case(4, false, Kind::Real, &0.1_f32.to_le_bytes(), "0.1");
         case(5, false, Kind::Real, &1e300_f64.to_le_bytes(), "1e300");
-        case(12, false, Kind::Timestamp, b"\x0b\xea\x07\x0b\x15\x0d\x2d\0\x90\xd0\x03\0", "2026-11-21 13:45:00.25");
-        case(7, false, Kind::Instant, b"\x04\xea\x07\x0b\x15", "2026-11-21 00:00:00+00:00");
+        case(
+            12,
+            false,
+            Kind::Timestamp,
+            b"\x0b\xea\x07\x0b\x15\x0d\x2d\0\x90\xd0\x03\0",
+            "2026-11-21 13:45:00.25",
+        );
+        case(
+            7,
+            false,
+            Kind::Instant,
+            b"\x04\xea\x07\x0b\x15",
+            "2026-11-21 00:00:00+00:00",
+        );
         case(10, false, Kind::Date, b"\0", "0000-00-00");
-        case(11, false, Kind::Time, b"\x08\x01\x01\0\0\0\x02\x03\x04", "-26:03:04");
+        case(
+            11,
+            false,
+            Kind::Time,
+            b"\x08\x01\x01\0\0\0\x02\x03\x04",
+            "-26:03:04",
+        );
         case(11, false, Kind::Time, b"\0", "00:00:00");
         case(16, false, Kind::Text, b"\x01\x05", "00101");
         case(252, false, Kind::Blob, b"\x02\x00\xff", "00ff");

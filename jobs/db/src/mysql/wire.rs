@@ -42,7 +42,10 @@ pub(super) struct Stopper {
 
 impl Stopper {
     pub(super) fn new(stop: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Stopper { stop: Box::new(stop), sent: Mutex::new(0) }
+        Stopper {
+            stop: Box::new(stop),
+            sent: Mutex::new(0),
+        }
     }
 
     fn sent(&self) -> MutexGuard<'_, u32> {
@@ -125,7 +128,9 @@ impl Wire {
             }
             late
         };
-        self.socket.limit(self.watch.patience()).map_err(|error| self.break_off(error))?;
+        self.socket
+            .limit(self.watch.patience())
+            .map_err(|error| self.break_off(error))?;
         if late {
             self.command(3, &[b"DO 0"])?;
             match self.done() {
@@ -142,7 +147,9 @@ impl Wire {
         let mut rest = body;
         loop {
             let (piece, after) = rest.split_at(rest.len().min(MAX_PACKET));
-            let length = u32::try_from(piece.len()).expect("a packet is 16 MiB at most").to_le_bytes();
+            let length = u32::try_from(piece.len())
+                .expect("a packet is 16 MiB at most")
+                .to_le_bytes();
             let head = [length[0], length[1], length[2], self.sequence];
             self.sequence = self.sequence.wrapping_add(1);
             if piece.len() < 1000 {
@@ -178,7 +185,10 @@ impl Wire {
     pub(super) fn packet(&mut self) -> Result<Packet, Trouble> {
         let range = self.piece()?;
         if range.len() < MAX_PACKET {
-            return Ok(Packet { joined: false, range });
+            return Ok(Packet {
+                joined: false,
+                range,
+            });
         }
         self.joined.clear();
         let mut range = range;
@@ -186,10 +196,16 @@ impl Wire {
             let full = range.len() == MAX_PACKET;
             self.joined.extend_from_slice(&self.inbox[range]);
             if self.joined.len() > MAX_WHOLE {
-                return Err(self.break_off(io::Error::new(io::ErrorKind::InvalidData, "a packet beyond all limits")));
+                return Err(self.break_off(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a packet beyond all limits",
+                )));
             }
             if !full {
-                return Ok(Packet { joined: true, range: 0..self.joined.len() });
+                return Ok(Packet {
+                    joined: true,
+                    range: 0..self.joined.len(),
+                });
             }
             range = self.piece()?;
         }
@@ -218,7 +234,11 @@ impl Wire {
     }
 
     pub(super) fn body(&self, packet: &Packet) -> &[u8] {
-        if packet.joined { &self.joined[packet.range.clone()] } else { &self.inbox[packet.range.clone()] }
+        if packet.joined {
+            &self.joined[packet.range.clone()]
+        } else {
+            &self.inbox[packet.range.clone()]
+        }
     }
 
     /// The next packet; an ERR packet is an error.
@@ -241,7 +261,8 @@ impl Wire {
     /// The OK packet that ends a statement without a result.
     pub(super) fn done(&mut self) -> Result<Done, Trouble> {
         let packet = self.answer()?;
-        self.read_done(&packet).ok_or_else(|| foreign("an answer that is no end"))
+        self.read_done(&packet)
+            .ok_or_else(|| foreign("an answer that is no end"))
     }
 
     /// Reads an OK packet.
@@ -251,9 +272,15 @@ impl Wire {
         read_number(&mut body)?;
         let (status, rest) = body.split_first_chunk::<2>()?;
         let status = u16::from_le_bytes(*status);
-        let warnings = rest.first_chunk::<2>().map_or(0, |warnings| u16::from_le_bytes(*warnings));
+        let warnings = rest
+            .first_chunk::<2>()
+            .map_or(0, |warnings| u16::from_le_bytes(*warnings));
         self.status = status;
-        Some(Done { changed, warnings, more: status & MORE_RESULTS != 0 })
+        Some(Done {
+            changed,
+            warnings,
+            more: status & MORE_RESULTS != 0,
+        })
     }
 
     /// Whether the packet ends a list of columns or rows; takes note of what it says.
@@ -273,7 +300,9 @@ impl Wire {
             return Err(self.break_off(error));
         }
         self.stopper.stop(&self.watch, Watch::time_out);
-        self.socket.limit(Some(GRACE)).map_err(|error| self.break_off(error))
+        self.socket
+            .limit(Some(GRACE))
+            .map_err(|error| self.break_off(error))
     }
 
     fn break_off(&mut self, error: io::Error) -> Trouble {
@@ -307,7 +336,12 @@ pub(super) fn read_number(body: &mut &[u8]) -> Option<u64> {
     };
     let digits = rest.get(..size)?;
     *body = &rest[size..];
-    Some(digits.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    Some(
+        digits
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    )
 }
 
 /// Reads text of variable length and steps over it.
@@ -339,7 +373,10 @@ pub(super) fn write_number(out: &mut Vec<u8>, number: usize) {
 }
 
 fn lost() -> Trouble {
-    Trouble::Broken(io::Error::new(io::ErrorKind::NotConnected, "the connection was lost before"))
+    Trouble::Broken(io::Error::new(
+        io::ErrorKind::NotConnected,
+        "the connection was lost before",
+    ))
 }
 
 #[cfg(test)]

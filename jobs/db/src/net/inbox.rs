@@ -64,7 +64,9 @@ impl Inbox {
             self.bytes.shrink_to_fit();
         }
         if self.bytes.len() - self.end < PIECE / 2 {
-            let grown = (self.bytes.len() * 2).max(PIECE).min(self.end + count.max(PIECE));
+            let grown = (self.bytes.len() * 2)
+                .max(PIECE)
+                .min(self.end + count.max(PIECE));
             self.bytes.resize(grown.max(self.end + PIECE / 2), 0);
         }
     }
@@ -87,12 +89,17 @@ mod tests {
     #[test]
     fn pieces_of_any_size_come_whole() {
         let (mut peer, own) = UnixStream::pair().unwrap();
-        let sent: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[2]).collect();
+        let sent: Vec<u8> = (0..3_000_000_u32)
+            .map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[2])
+            .collect();
         let copy = sent.clone();
         let writer = std::thread::spawn(move || peer.write_all(&copy).unwrap());
         let (mut inbox, mut socket) = (Inbox::default(), Socket::unix_for_tests(own));
         let mut at = 0;
-        for size in [1, 5, 70_000, 3, 1_500_000, 20, 1_000_000, 2].into_iter().cycle() {
+        for size in [1, 5, 70_000, 3, 1_500_000, 20, 1_000_000, 2]
+            .into_iter()
+            .cycle()
+        {
             let size = size.min(sent.len() - at);
             if size == 0 {
                 break;
@@ -103,6 +110,9 @@ mod tests {
             at += size;
         }
         writer.join().unwrap();
-        assert_eq!(inbox.need(&mut socket, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            inbox.need(&mut socket, 1).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

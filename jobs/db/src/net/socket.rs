@@ -62,7 +62,9 @@ impl Socket {
 
     /// Turns a plain TCP stream into TLS; others stay as they are.
     pub(crate) fn protect(&mut self, guard: &Guard, host: &str) -> io::Result<()> {
-        let Socket::Tcp(plain) = self else { return Ok(()) };
+        let Socket::Tcp(plain) = self else {
+            return Ok(());
+        };
         let mut stream = plain.try_clone()?;
         let mut session = guard.session(host)?;
         while session.is_handshaking() {
@@ -102,7 +104,10 @@ impl Socket {
 
 /// Whether a read or a write ended because its time was up.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 fn set(stream: &TcpStream, patience: Option<Duration>) -> io::Result<()> {

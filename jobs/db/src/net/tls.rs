@@ -5,7 +5,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::io;
 use std::sync::Arc;
@@ -29,14 +31,20 @@ impl Guard {
             (Tls::Verify, Some(ca)) => {
                 let path = options.base.join(ca);
                 let roots = read_roots(&path).map_err(|why| {
-                    Error::new(ErrorKind::Invalid, format!("reading certificates in {}", path.display())).because(why)
+                    Error::new(
+                        ErrorKind::Invalid,
+                        format!("reading certificates in {}", path.display()),
+                    )
+                    .because(why)
                 })?;
                 builder.with_root_certificates(roots)
             }
             (Tls::Verify, None) => builder
                 .with_platform_verifier()
                 .map_err(|error| Error::new(ErrorKind::Invalid, action()).because(error))?,
-            _ => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+            _ => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anybody(provider))),
         };
         Ok(Guard {
             tls: url.tls,
@@ -86,7 +94,12 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -95,7 +108,12 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

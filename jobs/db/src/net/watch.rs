@@ -23,7 +23,8 @@ impl Watch {
     /// Changes the statement timeout; zero is for ever.
     pub(crate) fn limit(&self, limit: Duration) {
         let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.limit_ms.store(if limit.is_zero() { 0 } else { ms.max(1) }, Relaxed);
+        self.limit_ms
+            .store(if limit.is_zero() { 0 } else { ms.max(1) }, Relaxed);
     }
 
     /// How long to wait for the server; `None` is for ever.

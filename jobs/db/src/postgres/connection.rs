@@ -9,8 +9,8 @@ use super::rows::PostgresRows;
 use super::wire::Wire;
 use crate::net::{Address, Guard};
 use crate::{
-    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows, TableInfo, TableName,
-    Url,
+    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
+    TableInfo, TableName, Url,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,17 +26,36 @@ pub(super) struct PostgresConnection {
 
 pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection>> {
     url.only(&["ca", "busy-timeout"])?;
-    let busy = url.duration("busy-timeout")?.unwrap_or(options.busy_timeout);
+    let busy = url
+        .duration("busy-timeout")?
+        .unwrap_or(options.busy_timeout);
     if url.user.is_none() {
-        return Err(Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because("the URL names no account"));
+        return Err(
+            Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
+                .because("the URL names no account"),
+        );
     }
     let guard = Guard::new(url, options)?;
-    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because("the URL names no host");
+    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
+        .because("the URL names no host");
     for host in &url.hosts {
-        let address = Address::of(host, PORT, |folder, port| format!("{folder}/.s.PGSQL.{port}"));
+        let address = Address::of(host, PORT, |folder, port| {
+            format!("{folder}/.s.PGSQL.{port}")
+        });
         match log_in(url, options, &guard, &address, busy) {
-            Ok(wire) => return Ok(Box::new(PostgresConnection { wire, name: url.redacted() })),
-            Err(trouble) => last = fault(format!("connecting to {url} at {address}"), &Default::default(), trouble),
+            Ok(wire) => {
+                return Ok(Box::new(PostgresConnection {
+                    wire,
+                    name: url.redacted(),
+                }));
+            }
+            Err(trouble) => {
+                last = fault(
+                    format!("connecting to {url} at {address}"),
+                    &Default::default(),
+                    trouble,
+                )
+            }
         }
         // another host would say the same of a wrong password or a missing database
         if !last.is_transient() && last.kind() != ErrorKind::Other {
@@ -57,7 +76,9 @@ impl PostgresConnection {
 
     fn run(&mut self, doing: &str, sql: &str) -> Result<()> {
         self.wire.put_query(sql);
-        self.wire.run(|_, _| {}).map_err(|trouble| self.fault(doing, trouble))
+        self.wire
+            .run(|_, _| {})
+            .map_err(|trouble| self.fault(doing, trouble))
     }
 
     /// Runs one statement; returns the tag that the server ends it with.
@@ -78,39 +99,68 @@ impl PostgresConnection {
         let mut tags = Vec::new();
         let ended = self.wire.run(|letter, body| {
             if letter == b'C' {
-                tags.push(String::from_utf8_lossy(body).trim_end_matches('\0').to_owned());
+                tags.push(
+                    String::from_utf8_lossy(body)
+                        .trim_end_matches('\0')
+                        .to_owned(),
+                );
             }
         });
         if guarded && !tags.is_empty() && matches!(ended, Err(Trouble::Refused(_))) {
-            self.wire.put_query("ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement");
+            self.wire
+                .put_query("ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement");
             self.wire.settle_after_refusal()?;
         }
-        ended.map(|()| tags.into_iter().nth(usize::from(guarded)).unwrap_or_default())
+        ended.map(|()| {
+            tags.into_iter()
+                .nth(usize::from(guarded))
+                .unwrap_or_default()
+        })
     }
 
     /// The only cell of a query's only row.
     fn value(&mut self, doing: &str, sql: &str) -> Result<Option<String>> {
         let mut rows = self.query(sql, &[])?;
-        let row = rows.fetch()?.map(|row| row.cell(0).map(|text| String::from_utf8_lossy(text).into_owned()));
-        row.ok_or_else(|| Error::new(ErrorKind::Other, doing).because("the server answered without a row"))
+        let row = rows.fetch()?.map(|row| {
+            row.cell(0)
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+        });
+        row.ok_or_else(|| {
+            Error::new(ErrorKind::Other, doing).because("the server answered without a row")
+        })
     }
 }
 
 /// Whether a statement begins or ends transactions itself, or may not stand within a savepoint.
 fn controls(sql: &str) -> bool {
-    let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
-    ["begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "prepare"]
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
+    let word: String = sql
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    [
+        "begin",
+        "start",
+        "commit",
+        "end",
+        "rollback",
+        "abort",
+        "savepoint",
+        "release",
+        "prepare",
+    ]
+    .iter()
+    .any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// The number of changed rows that a tag tells: `INSERT 0 3`, `UPDATE 2`, `DELETE 3`, `MERGE 4`, `COPY 5`.
 fn changed(tag: &str) -> u64 {
     let mut words = tag.split(' ');
     match words.next() {
-        Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY") => {
-            words.next_back().and_then(|number| number.parse().ok()).unwrap_or(0)
-        }
+        Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY") => words
+            .next_back()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0),
         _ => 0,
     }
 }
@@ -121,7 +171,9 @@ impl Connection for PostgresConnection {
     }
 
     fn execute(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<u64> {
-        let tag = self.tag(sql, params).map_err(|trouble| self.fault("running a statement", trouble))?;
+        let tag = self
+            .tag(sql, params)
+            .map_err(|trouble| self.fault("running a statement", trouble))?;
         Ok(changed(&tag))
     }
 
@@ -131,7 +183,12 @@ impl Connection for PostgresConnection {
 
     fn query<'c>(&'c mut self, sql: &str, params: &[Cell<'_>]) -> Result<Box<dyn Rows + 'c>> {
         let action = self.action("querying");
-        Ok(Box::new(PostgresRows::start(&mut self.wire, sql, params, action)?))
+        Ok(Box::new(PostgresRows::start(
+            &mut self.wire,
+            sql,
+            params,
+            action,
+        )?))
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {
@@ -140,20 +197,31 @@ impl Connection for PostgresConnection {
             return Err(Error::new(ErrorKind::Missing, &action).because("there is no such table"));
         };
         let keys = dictionary::key_names(self, into.table)?;
-        Ok(Box::new(PostgresLoader::start(&mut self.wire, into, &info, keys, action)?))
+        Ok(Box::new(PostgresLoader::start(
+            &mut self.wire,
+            into,
+            &info,
+            keys,
+            action,
+        )?))
     }
 
     fn begin(&mut self) -> Result<()> {
         if self.in_transaction() {
-            return Err(Error::new(ErrorKind::Invalid, self.action("beginning a transaction"))
-                .because("one is open already"));
+            return Err(
+                Error::new(ErrorKind::Invalid, self.action("beginning a transaction"))
+                    .because("one is open already"),
+            );
         }
         self.run("beginning a transaction", "BEGIN")
     }
 
     fn begin_snapshot(&mut self) -> Result<()> {
         // the snapshot is that of the first statement
-        self.run("beginning a snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1")
+        self.run(
+            "beginning a snapshot",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1",
+        )
     }
 
     fn export_snapshot(&mut self) -> Result<Option<String>> {
@@ -161,9 +229,14 @@ impl Connection for PostgresConnection {
     }
 
     fn join_snapshot(&mut self, name: &str) -> Result<()> {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !plain {
-            return Err(Error::new(ErrorKind::Invalid, self.action(&format!("joining snapshot {name:?}"))));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                self.action(&format!("joining snapshot {name:?}")),
+            ));
         }
         let sql = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{name}'"
@@ -176,7 +249,8 @@ impl Connection for PostgresConnection {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let refuse = |why: &str| Err(Error::new(ErrorKind::Other, self.action("committing")).because(why));
+        let refuse =
+            |why: &str| Err(Error::new(ErrorKind::Other, self.action("committing")).because(why));
         match self.wire.status {
             b'T' => self.run("committing", "COMMIT"),
             b'E' => {
@@ -232,7 +306,15 @@ mod tests {
 
     #[test]
     fn tags_tell_changes() {
-        assert_eq!((changed("INSERT 0 3"), changed("UPDATE 2"), changed("SELECT 9"), changed("CREATE TABLE")), (3, 2, 0, 0));
+        assert_eq!(
+            (
+                changed("INSERT 0 3"),
+                changed("UPDATE 2"),
+                changed("SELECT 9"),
+                changed("CREATE TABLE")
+            ),
+            (3, 2, 0, 0)
+        );
         assert!(controls(" rollback to x") && !controls("INSERT INTO begin") && !controls(""));
     }
 }

@@ -22,7 +22,9 @@ impl Dialect for Postgres {
     }
 
     fn insert(&self, load: &Load<'_>) -> String {
-        let places: Vec<String> = (1..=load.columns.len()).map(|number| self.placeholder(number)).collect();
+        let places: Vec<String> = (1..=load.columns.len())
+            .map(|number| self.placeholder(number))
+            .collect();
         format!(
             "INSERT INTO {} ({}) VALUES ({}){}",
             self.qualify(load.table),
@@ -66,7 +68,10 @@ impl Dialect for Postgres {
     }
 
     fn lexis(&self) -> Lexis {
-        Lexis { dollars: true, ..Lexis::default() }
+        Lexis {
+            dollars: true,
+            ..Lexis::default()
+        }
     }
 }
 
@@ -107,7 +112,13 @@ mod tests {
     #[test]
     fn inserts_as_the_mode_says() {
         let (table, columns) = (TableName::parse("s.o"), ["id".to_owned(), "值".to_owned()]);
-        let sql = |mode| Postgres.insert(&Load { table: &table, columns: &columns, mode });
+        let sql = |mode| {
+            Postgres.insert(&Load {
+                table: &table,
+                columns: &columns,
+                mode,
+            })
+        };
         let head = r#"INSERT INTO "s"."o" ("id", "值") VALUES ($1, $2)"#;
         assert_eq!(sql(Mode::Append), head);
         assert_eq!(sql(Mode::Skip), format!("{head} ON CONFLICT DO NOTHING"));

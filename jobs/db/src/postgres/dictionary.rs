@@ -37,12 +37,24 @@ pub(super) struct KeyName {
 
 pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
     let names = read(connection, TABLES, &[])?;
-    Ok(names.into_iter().filter_map(|row| row.into_iter().next()?).map(TableName::new).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|row| row.into_iter().next()?)
+        .map(TableName::new)
+        .collect())
 }
 
-pub(super) fn table(connection: &mut dyn Connection, table: &TableName) -> Result<Option<TableInfo>> {
-    let Some((oid, relkind)) = find(connection, table)? else { return Ok(None) };
-    let mut info = TableInfo { view: matches!(relkind.as_str(), "v" | "m"), ..TableInfo::default() };
+pub(super) fn table(
+    connection: &mut dyn Connection,
+    table: &TableName,
+) -> Result<Option<TableInfo>> {
+    let Some((oid, relkind)) = find(connection, table)? else {
+        return Ok(None);
+    };
+    let mut info = TableInfo {
+        view: matches!(relkind.as_str(), "v" | "m"),
+        ..TableInfo::default()
+    };
     for row in read(connection, COLUMNS, &[Some(oid.as_bytes())])? {
         let mut cells = row.into_iter();
         let mut next = || cells.next().flatten();
@@ -57,10 +69,14 @@ pub(super) fn table(connection: &mut dyn Connection, table: &TableName) -> Resul
             kind: kind(oid),
             declared,
             nullable: !required,
-            auto: identity || default.as_deref().is_some_and(|text| text.starts_with("nextval(")),
+            auto: identity
+                || default
+                    .as_deref()
+                    .is_some_and(|text| text.starts_with("nextval(")),
             default,
             generated,
-            length: length(oid, modifier).filter(|_| matches!(kind(oid), Kind::Text | Kind::Decimal)),
+            length: length(oid, modifier)
+                .filter(|_| matches!(kind(oid), Kind::Text | Kind::Decimal)),
         });
     }
     for key in keys(connection, &oid)? {
@@ -74,7 +90,10 @@ pub(super) fn table(connection: &mut dyn Connection, table: &TableName) -> Resul
 }
 
 /// The table's keys by their index's name, which errors tell.
-pub(super) fn key_names(connection: &mut dyn Connection, table: &TableName) -> Result<Vec<KeyName>> {
+pub(super) fn key_names(
+    connection: &mut dyn Connection,
+    table: &TableName,
+) -> Result<Vec<KeyName>> {
     match find(connection, table)? {
         Some((oid, _)) => keys(connection, &oid),
         None => Ok(Vec::new()),
@@ -98,17 +117,30 @@ fn keys(connection: &mut dyn Connection, oid: &str) -> Result<Vec<KeyName>> {
         let (id, primary, column, index) = (next(), next() == "1", next(), next());
         match found.last_mut().filter(|(last, _)| *last == id) {
             Some((_, key)) => key.columns.push(column),
-            None => found.push((id, KeyName { index, primary, columns: vec![column] })),
+            None => found.push((
+                id,
+                KeyName {
+                    index,
+                    primary,
+                    columns: vec![column],
+                },
+            )),
         }
     }
     Ok(found.into_iter().map(|(_, key)| key).collect())
 }
 
-fn read(connection: &mut dyn Connection, sql: &str, params: &[Cell<'_>]) -> Result<Vec<Vec<Option<String>>>> {
+fn read(
+    connection: &mut dyn Connection,
+    sql: &str,
+    params: &[Cell<'_>],
+) -> Result<Vec<Vec<Option<String>>>> {
     let mut found = Vec::new();
     let mut rows = connection.query(sql, params)?;
     while let Some(row) = rows.fetch()? {
-        let cells = row.cells().map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
+        let cells = row
+            .cells()
+            .map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
         found.push(cells.collect());
     }
     Ok(found)

@@ -26,7 +26,10 @@ impl Complaint {
             if field == 0 {
                 break;
             }
-            let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+            let end = rest
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(rest.len());
             let text = || String::from_utf8_lossy(&rest[..end]).into_owned();
             match field {
                 b'C' => complaint.code = text(),
@@ -74,7 +77,8 @@ impl From<io::Error> for Trouble {
 pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) -> Error {
     match trouble {
         Trouble::Refused(complaint) => {
-            let error = Error::new(kind_of(&complaint.code, watch), action).with_native(&complaint.code);
+            let error =
+                Error::new(kind_of(&complaint.code, watch), action).with_native(&complaint.code);
             let error = if complaint.column.is_empty() {
                 error
             } else {
@@ -97,7 +101,10 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) 
 
 /// Whether the refusal speaks of a row's content, so that other rows may still be good.
 pub(super) fn is_of_a_row(code: &str) -> bool {
-    matches!(kind_of(code, &Watch::default()), ErrorKind::Constraint(_) | ErrorKind::Type)
+    matches!(
+        kind_of(code, &Watch::default()),
+        ErrorKind::Constraint(_) | ErrorKind::Type
+    )
 }
 
 fn kind_of(code: &str, watch: &Watch) -> ErrorKind {
@@ -135,8 +142,12 @@ mod tests {
 
     #[test]
     fn reads_the_fields_of_an_error() {
-        let complaint = Complaint::read(b"SERROR\0C23505\0Mduplicate key\0DKey (id)=(1)\0nt_pkey\0\0");
-        assert_eq!((complaint.code.as_str(), complaint.constraint.as_str()), ("23505", "t_pkey"));
+        let complaint =
+            Complaint::read(b"SERROR\0C23505\0Mduplicate key\0DKey (id)=(1)\0nt_pkey\0\0");
+        assert_eq!(
+            (complaint.code.as_str(), complaint.constraint.as_str()),
+            ("23505", "t_pkey")
+        );
         assert_eq!(complaint.to_string(), "duplicate key (Key (id)=(1))");
         assert_eq!(Complaint::read(b""), Complaint::default());
         assert_eq!(Complaint::read(b"Cx").code, "x");

@@ -44,15 +44,25 @@ const TYPES: &[(u32, Kind, &str)] = &[
 
 /// The kind of a type; whatever is not built in travels as text.
 pub(super) fn kind(oid: u32) -> Kind {
-    TYPES.iter().find(|known| known.0 == oid).map_or(Kind::Text, |known| known.1)
+    TYPES
+        .iter()
+        .find(|known| known.0 == oid)
+        .map_or(Kind::Text, |known| known.1)
 }
 
 /// The type's name, with its modifier; empty for what is not built in.
 pub(super) fn declared(oid: u32, modifier: i32) -> String {
-    let name = TYPES.iter().find(|known| known.0 == oid).map_or("", |known| known.2);
+    let name = TYPES
+        .iter()
+        .find(|known| known.0 == oid)
+        .map_or("", |known| known.2);
     match (oid, modifier) {
         (1042 | 1043, 5..) => format!("{name}({})", modifier - 4),
-        (1700, 4..) => format!("{name}({},{})", (modifier - 4) >> 16, (modifier - 4) & 0x7ff),
+        (1700, 4..) => format!(
+            "{name}({},{})",
+            (modifier - 4) >> 16,
+            (modifier - 4) & 0x7ff
+        ),
         _ => name.to_owned(),
     }
 }
@@ -84,8 +94,14 @@ mod tests {
     fn modifiers_tell_lengths() {
         assert_eq!(declared(1043, 24), "character varying(20)");
         assert_eq!(declared(1700, (10 << 16) + 2 + 4), "numeric(10,2)");
-        assert_eq!((declared(1700, -1), declared(99_999, -1)), ("numeric".to_owned(), String::new()));
-        assert_eq!((length(1043, 24), length(25, -1), length(1043, -1)), (Some(20), None, None));
+        assert_eq!(
+            (declared(1700, -1), declared(99_999, -1)),
+            ("numeric".to_owned(), String::new())
+        );
+        assert_eq!(
+            (length(1043, 24), length(25, -1), length(1043, -1)),
+            (Some(20), None, None)
+        );
         assert_eq!(kind(3802), Kind::Json);
     }
 }

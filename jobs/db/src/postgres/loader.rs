@@ -13,7 +13,8 @@ use super::wire::Wire;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
 use crate::{
-    Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
+    Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result,
+    TableInfo,
 };
 
 /// How much is gathered before it is sent.
@@ -64,7 +65,11 @@ struct Plan {
 impl Plan {
     fn new(into: &Load<'_>, columns: &[String]) -> Self {
         let (table, list) = (Postgres.qualify(into.table), Postgres.list(columns));
-        let resolved = Load { table: into.table, columns, mode: into.mode };
+        let resolved = Load {
+            table: into.table,
+            columns,
+            mode: into.mode,
+        };
         let staged = into.mode != Mode::Append;
         let target = if staged { STAGE } else { table.as_str() };
         let head = format!("INSERT INTO {table} ({list}) SELECT {list} FROM");
@@ -85,20 +90,31 @@ impl Plan {
         };
         Plan {
             copy: format!("COPY {target} ({list}) FROM STDIN"),
-            insert: if staged { format!("{head} {STAGE} ORDER BY {ORDER}{clash}") } else { String::new() },
+            insert: if staged {
+                format!("{head} {STAGE} ORDER BY {ORDER}{clash}")
+            } else {
+                String::new()
+            },
             insert_last,
             counts_inserted: into.mode == Mode::Skip,
         }
     }
 
     fn sql(&self, undo: bool) -> String {
-        let begin = if undo { "ROLLBACK TO SAVEPOINT load_chunk" } else { "SAVEPOINT load_chunk" };
+        let begin = if undo {
+            "ROLLBACK TO SAVEPOINT load_chunk"
+        } else {
+            "SAVEPOINT load_chunk"
+        };
         let insert = if self.insert.is_empty() {
             String::new()
         } else {
             format!("{}; TRUNCATE {STAGE}; ", self.insert)
         };
-        format!("{begin}; {}; {insert}RELEASE SAVEPOINT load_chunk", self.copy)
+        format!(
+            "{begin}; {}; {insert}RELEASE SAVEPOINT load_chunk",
+            self.copy
+        )
     }
 }
 
@@ -113,7 +129,11 @@ impl<'c> PostgresLoader<'c> {
         let targets = targets(into, info, &action)?;
         let columns: Vec<String> = targets.iter().map(|column| column.name.clone()).collect();
         let own = wire.status == b'I';
-        let mut begin = if own { "BEGIN".to_owned() } else { "SAVEPOINT load_all".to_owned() };
+        let mut begin = if own {
+            "BEGIN".to_owned()
+        } else {
+            "SAVEPOINT load_all".to_owned()
+        };
         if into.mode != Mode::Append {
             begin.push_str(&format!(
                 "; CREATE TEMPORARY TABLE \"load stage\" AS SELECT {} FROM {} WITH NO DATA; \
@@ -148,7 +168,9 @@ impl<'c> PostgresLoader<'c> {
 
     fn run(&mut self, sql: &str) -> Result<()> {
         self.wire.put_query(sql);
-        self.wire.run(|_, _| {}).map_err(|trouble| self.fault(trouble))
+        self.wire
+            .run(|_, _| {})
+            .map_err(|trouble| self.fault(trouble))
     }
 
     fn fault(&self, trouble: Trouble) -> Error {
@@ -176,8 +198,13 @@ impl<'c> PostgresLoader<'c> {
         let (mut copied, mut inserted) = (0, 0);
         let ended = self.wire.settle(|letter, body| {
             let number = || {
-                let text = std::str::from_utf8(body).unwrap_or_default().trim_end_matches('\0');
-                text.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0_u64)
+                let text = std::str::from_utf8(body)
+                    .unwrap_or_default()
+                    .trim_end_matches('\0');
+                text.rsplit(' ')
+                    .next()
+                    .and_then(|word| word.parse().ok())
+                    .unwrap_or(0_u64)
             };
             match (letter, body.first()) {
                 (b'C', Some(b'C')) => copied = number(),
@@ -189,7 +216,11 @@ impl<'c> PostgresLoader<'c> {
         match ended {
             Ok(()) => {
                 self.undo = false;
-                let rows = if self.plan.counts_inserted { inserted } else { copied };
+                let rows = if self.plan.counts_inserted {
+                    inserted
+                } else {
+                    copied
+                };
                 self.rows += rows;
                 self.skipped += copied - rows;
                 Ok(Ok(()))
@@ -201,7 +232,11 @@ impl<'c> PostgresLoader<'c> {
                     self.plan.insert = std::mem::take(&mut self.plan.insert_last);
                     return Ok(Err(complaint));
                 }
-                if is_of_a_row(&complaint.code) { Ok(Err(complaint)) } else { Err(Trouble::Refused(complaint)) }
+                if is_of_a_row(&complaint.code) {
+                    Ok(Err(complaint))
+                } else {
+                    Err(Trouble::Refused(complaint))
+                }
             }
             Err(broken) => Err(broken),
         }
@@ -259,14 +294,19 @@ impl<'c> PostgresLoader<'c> {
             if rows.is_empty() {
                 continue;
             }
-            match self.attempt(chunk, rows).map_err(|trouble| self.fault(trouble))? {
+            match self
+                .attempt(chunk, rows)
+                .map_err(|trouble| self.fault(trouble))?
+            {
                 Ok(()) => {}
                 Err(complaint) if complaint.code == "21000" => stack.push(rows),
                 Err(complaint) => match rows {
                     [row] => self.reject(chunk, *row, complaint),
                     _ if rows.len() > PIECE => stack.extend(rows.chunks(PIECE).rev()),
                     _ => match line(&complaint.context).filter(|bad| *bad < rows.len()) {
-                        Some(bad) => stack.extend([&rows[bad + 1..], &rows[bad..=bad], &rows[..bad]]),
+                        Some(bad) => {
+                            stack.extend([&rows[bad + 1..], &rows[bad..=bad], &rows[..bad]])
+                        }
                         None => {
                             let (first, second) = rows.split_at(rows.len() / 2);
                             stack.extend([second, first]);
@@ -278,13 +318,21 @@ impl<'c> PostgresLoader<'c> {
         Ok(())
     }
 
-    fn attempt(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<Result<(), Box<Complaint>>, Trouble> {
+    fn attempt(
+        &mut self,
+        chunk: &Chunk,
+        rows: &[usize],
+    ) -> Result<Result<(), Box<Complaint>>, Trouble> {
         self.wire.put_query(&self.plan.sql(self.undo));
         self.wire.start()?;
         let mut at = 0;
         while at < rows.len() {
             // neighbours go in one piece
-            let run = rows[at..].iter().enumerate().take_while(|(step, row)| **row == rows[at] + step).count();
+            let run = rows[at..]
+                .iter()
+                .enumerate()
+                .take_while(|(step, row)| **row == rows[at] + step)
+                .count();
             let place = chunk.place(rows[at]).start..chunk.place(rows[at + run - 1]).end;
             self.wire.send_copy(&chunk.bytes[place])?;
             at += run;
@@ -300,7 +348,11 @@ impl<'c> PostgresLoader<'c> {
         if let Some(column) = column {
             error = error.at_column(column);
         }
-        self.rejects.push(Reject { ordinal: chunk.rows[row].0, cells, error });
+        self.rejects.push(Reject {
+            ordinal: chunk.rows[row].0,
+            cells,
+            error,
+        });
     }
 
     /// The column that an error speaks of, where the server does not name it itself.
@@ -308,7 +360,11 @@ impl<'c> PostgresLoader<'c> {
         if !complaint.column.is_empty() {
             return None;
         }
-        if let Some(key) = self.keys.iter().find(|key| key.index == complaint.constraint) {
+        if let Some(key) = self
+            .keys
+            .iter()
+            .find(|key| key.index == complaint.constraint)
+        {
             return Some(key.columns.join(", "));
         }
         if !complaint.code.starts_with("22") {
@@ -316,7 +372,12 @@ impl<'c> PostgresLoader<'c> {
         }
         let named = |name: &&String| complaint.context.contains(&format!(", column {name}"));
         let guess = || self.suspicion.of(row).map(str::to_owned);
-        self.columns.iter().filter(named).max_by_key(|name| name.len()).cloned().or_else(guess)
+        self.columns
+            .iter()
+            .filter(named)
+            .max_by_key(|name| name.len())
+            .cloned()
+            .or_else(guess)
     }
 
     /// Ends the COPY under way, if there is one, without its rows.
@@ -338,25 +399,34 @@ impl<'c> PostgresLoader<'c> {
 /// Which line of a COPY an error speaks of, from 0; a hint that the next try proves.
 fn line(context: &str) -> Option<usize> {
     let digits = context.split(", line ").nth(1)?;
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
     digits[..end].parse::<usize>().ok()?.checked_sub(1)
 }
 
 fn targets<'i>(into: &Load<'_>, info: &'i TableInfo, action: &str) -> Result<Vec<&'i ColumnInfo>> {
     let missing = |name: &String| {
-        Error::new(ErrorKind::Missing, action).at_column(name).because("the table has no such column")
+        Error::new(ErrorKind::Missing, action)
+            .at_column(name)
+            .because("the table has no such column")
     };
-    into.columns.iter().map(|name| info.column(name).ok_or_else(|| missing(name))).collect()
+    into.columns
+        .iter()
+        .map(|name| info.column(name).ok_or_else(|| missing(name)))
+        .collect()
 }
 
 impl Loader for PostgresLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         if row.len() != self.kinds.len() {
-            return Err(Error::new(ErrorKind::Invalid, &self.action).because(format!(
-                "a row of {} cells for {} columns",
-                row.len(),
-                self.kinds.len()
-            )));
+            return Err(
+                Error::new(ErrorKind::Invalid, &self.action).because(format!(
+                    "a row of {} cells for {} columns",
+                    row.len(),
+                    self.kinds.len()
+                )),
+            );
         }
         let ordinal = self.pushed;
         self.pushed += 1;
@@ -387,11 +457,19 @@ impl Loader for PostgresLoader<'_> {
         if !self.plan.insert.is_empty() {
             end.push(format!("DROP TABLE {STAGE}"));
         }
-        end.push(if self.own { "COMMIT".to_owned() } else { "RELEASE SAVEPOINT load_all".to_owned() });
+        end.push(if self.own {
+            "COMMIT".to_owned()
+        } else {
+            "RELEASE SAVEPOINT load_all".to_owned()
+        });
         self.run(&end.join("; "))?;
         self.open = false;
         self.rejects.sort_by_key(|reject| reject.ordinal);
-        Ok(Loaded { rows: self.rows, skipped: self.skipped, rejects: std::mem::take(&mut self.rejects) })
+        Ok(Loaded {
+            rows: self.rows,
+            skipped: self.skipped,
+            rejects: std::mem::take(&mut self.rejects),
+        })
     }
 }
 
@@ -400,13 +478,19 @@ impl Drop for PostgresLoader<'_> {
         if !self.open {
             return;
         }
-        let undone = self.abandon().map_err(|trouble| self.fault(trouble)).and_then(|()| match self.wire.status {
-            b'I' => Ok(()),
-            _ if self.own => self.run("ROLLBACK"),
-            _ => self.run("ROLLBACK TO SAVEPOINT load_all; RELEASE SAVEPOINT load_all"),
-        });
+        let undone = self
+            .abandon()
+            .map_err(|trouble| self.fault(trouble))
+            .and_then(|()| match self.wire.status {
+                b'I' => Ok(()),
+                _ if self.own => self.run("ROLLBACK"),
+                _ => self.run("ROLLBACK TO SAVEPOINT load_all; RELEASE SAVEPOINT load_all"),
+            });
         if let Err(error) = undone {
-            log::error!("{error}, taking back an unfinished load: {:?}", std::error::Error::source(&error));
+            log::error!(
+                "{error}, taking back an unfinished load: {:?}",
+                std::error::Error::source(&error)
+            );
         }
     }
 }
@@ -418,6 +502,13 @@ mod tests {
     #[test]
     fn the_line_is_a_hint() {
         assert_eq!(line("COPY t, line 3, column id: \"x\""), Some(2));
-        assert_eq!((line("COPY t, line 0"), line("SQL statement"), line(", line x")), (None, None, None));
+        assert_eq!(
+            (
+                line("COPY t, line 0"),
+                line("SQL statement"),
+                line(", line x")
+            ),
+            (None, None, None)
+        );
     }
 }

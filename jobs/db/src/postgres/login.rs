@@ -20,10 +20,20 @@ pub(super) fn log_in(
 ) -> Result<Wire, Trouble> {
     let timeout = options.connect_timeout;
     let socket = open(address, guard, timeout)?;
-    let key = Key { address: address.clone(), guard: guard.clone(), timeout, pid: 0, secret: Vec::new() };
+    let key = Key {
+        address: address.clone(),
+        guard: guard.clone(),
+        timeout,
+        pid: 0,
+        secret: Vec::new(),
+    };
     let mut wire = Wire::new(socket, key, Arc::new(Watch::new(options.statement_timeout)));
     let user = url.user.as_deref().unwrap_or_default();
-    let database = if url.database.is_empty() { user } else { &url.database };
+    let database = if url.database.is_empty() {
+        user
+    } else {
+        &url.database
+    };
     wire.put(0, |out| {
         out.extend_from_slice(&196_608_u32.to_be_bytes());
         for (name, value) in [
@@ -60,7 +70,8 @@ fn authenticate(wire: &mut Wire, user: &str, password: Option<&str>) -> Result<(
             return Err(broken("an answer that is none to a login"));
         };
         let data = &body[4..];
-        let secret = || password.ok_or_else(|| refused("the server asks for a password, the URL has none"));
+        let secret =
+            || password.ok_or_else(|| refused("the server asks for a password, the URL has none"));
         match u32::from_be_bytes(*head) {
             0 => return Ok(()),
             3 => {
@@ -68,28 +79,42 @@ fn authenticate(wire: &mut Wire, user: &str, password: Option<&str>) -> Result<(
                 wire.put(b'p', |out| put_text(out, password));
             }
             5 => {
-                let salt = *data.first_chunk::<4>().ok_or_else(|| broken("a salt of the wrong length"))?;
+                let salt = *data
+                    .first_chunk::<4>()
+                    .ok_or_else(|| broken("a salt of the wrong length"))?;
                 let hash = md5_hash(user.as_bytes(), secret()?.as_bytes(), salt);
                 wire.put(b'p', |out| put_text(out, &hash));
             }
             10 => {
-                if !data.split(|byte| *byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
+                if !data
+                    .split(|byte| *byte == 0)
+                    .any(|name| name == SCRAM_SHA_256.as_bytes())
+                {
                     return Err(broken("a way to log in that is not known here"));
                 }
                 let begun = ScramSha256::new(secret()?.as_bytes(), ChannelBinding::unsupported());
                 wire.put(b'p', |out| {
                     put_text(out, SCRAM_SHA_256);
-                    out.extend_from_slice(&u32::try_from(begun.message().len()).unwrap_or(0).to_be_bytes());
+                    out.extend_from_slice(
+                        &u32::try_from(begun.message().len())
+                            .unwrap_or(0)
+                            .to_be_bytes(),
+                    );
                     out.extend_from_slice(begun.message());
                 });
                 scram = Some(begun);
             }
             11 => {
-                let scram = scram.as_mut().ok_or_else(|| broken("a login that answers before it is asked"))?;
+                let scram = scram
+                    .as_mut()
+                    .ok_or_else(|| broken("a login that answers before it is asked"))?;
                 scram.update(data)?;
                 wire.put(b'p', |out| out.extend_from_slice(scram.message()));
             }
-            12 => scram.as_mut().ok_or_else(|| broken("a login that ends before it begins"))?.finish(data)?,
+            12 => scram
+                .as_mut()
+                .ok_or_else(|| broken("a login that ends before it begins"))?
+                .finish(data)?,
             _ => return Err(broken("a way to log in that is not known here")),
         }
         wire.flush()?;
@@ -103,10 +128,16 @@ fn greet(wire: &mut Wire) -> Result<(), Trouble> {
         let body = wire.body(message.body);
         match message.tag {
             b'K' => {
-                let (pid, secret) = body.split_first_chunk::<4>().ok_or_else(|| broken("a key without a process"))?;
+                let (pid, secret) = body
+                    .split_first_chunk::<4>()
+                    .ok_or_else(|| broken("a key without a process"))?;
                 let (pid, secret) = (u32::from_be_bytes(*pid), secret.to_vec());
                 let known = (*wire.key).clone();
-                wire.key = Arc::new(Key { pid, secret, ..known });
+                wire.key = Arc::new(Key {
+                    pid,
+                    secret,
+                    ..known
+                });
             }
             b'Z' => return Ok(()),
             _ => return Err(broken("an answer that is none to a login")),

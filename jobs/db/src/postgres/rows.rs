@@ -38,7 +38,12 @@ pub(super) struct PostgresRows<'c> {
 
 impl<'c> PostgresRows<'c> {
     /// Runs a query up to its first row.
-    pub(super) fn start(wire: &'c mut Wire, sql: &str, params: &[Cell<'_>], action: String) -> Result<Self> {
+    pub(super) fn start(
+        wire: &'c mut Wire,
+        sql: &str,
+        params: &[Cell<'_>],
+        action: String,
+    ) -> Result<Self> {
         let mut rows = PostgresRows {
             wire,
             action,
@@ -86,7 +91,8 @@ impl<'c> PostgresRows<'c> {
                     self.wire.flush().map_err(|trouble| self.fail(trouble))?;
                 }
                 b'C' | b'I' => {
-                    self.end().map_err(|trouble| fault(&self.action, &self.wire.watch, trouble))?;
+                    self.end()
+                        .map_err(|trouble| fault(&self.action, &self.wire.watch, trouble))?;
                     return Ok(None);
                 }
                 // parsed, bound, no columns
@@ -123,11 +129,18 @@ impl<'c> PostgresRows<'c> {
     fn describe(&mut self, body: Range<usize>) -> Result<()> {
         let read = read_columns(self.wire.body(body));
         let Some(columns) = read else {
-            let error = io::Error::new(io::ErrorKind::InvalidData, "a description of columns that breaks off");
+            let error = io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a description of columns that breaks off",
+            );
             return Err(self.fail(Trouble::Broken(error)));
         };
         for (name, oid, modifier) in columns {
-            self.columns.push(Column { name, kind: kind(oid), declared: declared(oid, modifier) });
+            self.columns.push(Column {
+                name,
+                kind: kind(oid),
+                declared: declared(oid, modifier),
+            });
             self.spellings.push(spelling(oid));
         }
         Ok(())
@@ -140,7 +153,10 @@ impl<'c> PostgresRows<'c> {
         let torn = || Error::new(ErrorKind::Other, &self.action).because("a row that breaks off");
         let mut at = 2;
         for (spelling, column) in self.spellings.iter().zip(&self.columns) {
-            let head = bytes.get(at..at + 4).and_then(|head| head.first_chunk::<4>()).ok_or_else(torn)?;
+            let head = bytes
+                .get(at..at + 4)
+                .and_then(|head| head.first_chunk::<4>())
+                .ok_or_else(torn)?;
             at += 4;
             let Ok(length) = usize::try_from(i32::from_be_bytes(*head)) else {
                 self.places.push(Place::Null);
@@ -153,7 +169,8 @@ impl<'c> PostgresRows<'c> {
                     .because("the text is not UTF-8"));
             }
             let lent = body.start + at..body.start + at + length;
-            self.places.push(spell(*spelling, text, lent, &mut self.buffer));
+            self.places
+                .push(spell(*spelling, text, lent, &mut self.buffer));
             at += length;
         }
         Ok(())
@@ -165,7 +182,9 @@ fn spell(spelling: Spelling, text: &[u8], lent: Range<usize>, buffer: &mut Vec<u
     let from = buffer.len();
     match spelling {
         Spelling::Truth => buffer.push(if text == b"t" { b'1' } else { b'0' }),
-        Spelling::Bytes if text.starts_with(b"\\x") => return Place::Lent(lent.start + 2..lent.end),
+        Spelling::Bytes if text.starts_with(b"\\x") => {
+            return Place::Lent(lent.start + 2..lent.end);
+        }
         // infinity has none
         Spelling::Zone if text.len() > 3 && matches!(text[text.len() - 3], b'+' | b'-') => {
             buffer.extend_from_slice(text);
@@ -189,7 +208,11 @@ fn read_columns(body: &[u8]) -> Option<Vec<(String, u32, i32)>> {
         let name = String::from_utf8_lossy(&rest[..end]).into_owned();
         let fixed = rest.get(end + 1..end + 19)?;
         let number = |at: usize| fixed[at..].first_chunk::<4>().copied();
-        columns.push((name, u32::from_be_bytes(number(6)?), i32::from_be_bytes(number(12)?)));
+        columns.push((
+            name,
+            u32::from_be_bytes(number(6)?),
+            i32::from_be_bytes(number(12)?),
+        ));
         rest = &rest[end + 19..];
     }
     Some(columns)
@@ -268,7 +291,10 @@ mod tests {
         };
         assert_eq!(spelled(Spelling::Truth, "t"), "1");
         assert_eq!(spelled(Spelling::Bytes, "\\x00ff"), "00ff");
-        assert_eq!(spelled(Spelling::Zone, "2026-11-21 13:45:00.25+00"), "2026-11-21 13:45:00.25+00:00");
+        assert_eq!(
+            spelled(Spelling::Zone, "2026-11-21 13:45:00.25+00"),
+            "2026-11-21 13:45:00.25+00:00"
+        );
         assert_eq!(spelled(Spelling::Zone, "infinity"), "infinity");
         assert_eq!(spelled(Spelling::Float, "1e+15"), "1000000000000000");
         assert_eq!(spelled(Spelling::Float, "1.5e-05"), "0.000015");

@@ -54,7 +54,9 @@ impl Key {
 /// Connects, with TLS as the URL wants it.
 pub(super) fn open(address: &Address, guard: &Guard, timeout: Duration) -> io::Result<Socket> {
     let mut socket = Socket::open(address, timeout)?;
-    let Address::Tcp(host, _) = address else { return Ok(socket) };
+    let Address::Tcp(host, _) = address else {
+        return Ok(socket);
+    };
     if guard.tls == Tls::None {
         return Ok(socket);
     }
@@ -67,7 +69,10 @@ pub(super) fn open(address: &Address, guard: &Guard, timeout: Duration) -> io::R
     match answer[0] {
         b'S' => socket.protect(guard, host).map(|()| socket),
         _ if guard.tls == Tls::Prefer => Ok(socket),
-        _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the server offers no TLS")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the server offers no TLS",
+        )),
     }
 }
 
@@ -132,12 +137,18 @@ impl Wire {
         self.put(b'B', |out| {
             // portal, statement, no formats: all text
             out.extend_from_slice(&[0; 4]);
-            out.extend_from_slice(&u16::try_from(params.len()).unwrap_or(u16::MAX).to_be_bytes());
+            out.extend_from_slice(
+                &u16::try_from(params.len())
+                    .unwrap_or(u16::MAX)
+                    .to_be_bytes(),
+            );
             for param in params {
                 match param {
                     None => out.extend_from_slice(&(-1_i32).to_be_bytes()),
                     Some(text) => {
-                        out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+                        out.extend_from_slice(
+                            &u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes(),
+                        );
                         out.extend_from_slice(text);
                     }
                 }
@@ -271,7 +282,9 @@ impl Wire {
         }
         self.watch.start();
         let patience = self.watch.patience();
-        self.socket.limit(patience).map_err(|error| self.break_off(error))
+        self.socket
+            .limit(patience)
+            .map_err(|error| self.break_off(error))
     }
 
     /// Whether the server still owes answers.
@@ -286,12 +299,18 @@ impl Wire {
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if !(4..=MAX_MESSAGE).contains(&length) {
-            let error = io::Error::new(io::ErrorKind::InvalidData, "a message that is not PostgreSQL's");
+            let error = io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a message that is not PostgreSQL's",
+            );
             return Err(self.break_off(error));
         }
         self.fill(length + 1)?;
         let whole = self.inbox.take(length + 1);
-        Ok(Message { tag, body: whole.start + 5..whole.end })
+        Ok(Message {
+            tag,
+            body: whole.start + 5..whole.end,
+        })
     }
 
     fn fill(&mut self, count: usize) -> Result<(), Trouble> {
@@ -315,7 +334,9 @@ impl Wire {
         if let Err(error) = self.key.cancel() {
             log::warn!("could not cancel a statement that takes too long: {error}");
         }
-        self.socket.limit(Some(GRACE)).map_err(|error| self.break_off(error))
+        self.socket
+            .limit(Some(GRACE))
+            .map_err(|error| self.break_off(error))
     }
 
     fn break_off(&mut self, error: io::Error) -> Trouble {
@@ -343,5 +364,8 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn lost() -> Trouble {
-    Trouble::Broken(io::Error::new(io::ErrorKind::NotConnected, "the connection was lost before"))
+    Trouble::Broken(io::Error::new(
+        io::ErrorKind::NotConnected,
+        "the connection was lost before",
+    ))
 }

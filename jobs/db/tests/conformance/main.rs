@@ -1,7 +1,10 @@
 //! What every backend must do, and the definition of the text forms: the same cases run on each.
 //! A new backend is one line below and a [`place::Place`].
 
-#![expect(clippy::unwrap_used, reason = "cases say what they expect by unwrapping it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "cases say what they expect by unwrapping it"
+)]
 
 mod dictionary;
 mod faults;

@@ -52,38 +52,98 @@ pub(crate) fn sqlite() -> Place {
 
 const POSTGRES_TYPES: &[(&str, Kind, &[&str])] = &[
     ("SMALLINT", Kind::Integer, &["-32768", "32767"]),
-    ("NUMERIC(38,10)", Kind::Decimal, &["1234567890123456789012345678.0123456789", "-0.0000000001"]),
-    ("REAL", Kind::Real, &["0.1", "1234567.9", "1e30", "-Infinity", "NaN"]),
-    ("UUID", Kind::Text, &["123e4567-e89b-12d3-a456-426614174000"]),
+    (
+        "NUMERIC(38,10)",
+        Kind::Decimal,
+        &["1234567890123456789012345678.0123456789", "-0.0000000001"],
+    ),
+    (
+        "REAL",
+        Kind::Real,
+        &["0.1", "1234567.9", "1e30", "-Infinity", "NaN"],
+    ),
+    (
+        "UUID",
+        Kind::Text,
+        &["123e4567-e89b-12d3-a456-426614174000"],
+    ),
     ("BIT(5)", Kind::Text, &["00101"]),
     ("BIT VARYING(9)", Kind::Text, &["", "101"]),
-    ("TEXT[]", Kind::Text, &["{}", "{a,\"b c\",NULL,\"\\\"q\"}", "{{1,2},{3,4}}"]),
+    (
+        "TEXT[]",
+        Kind::Text,
+        &["{}", "{a,\"b c\",NULL,\"\\\"q\"}", "{{1,2},{3,4}}"],
+    ),
     ("INTEGER[]", Kind::Text, &["{1,2,NULL}"]),
-    ("JSON", Kind::Json, &["{\"a\" : [1, 2.50, \"\\u0041\\n站\"]}"]),
+    (
+        "JSON",
+        Kind::Json,
+        &["{\"a\" : [1, 2.50, \"\\u0041\\n站\"]}"],
+    ),
     ("JSONB", Kind::Json, &["{\"a\": 1}"]),
     ("INTERVAL", Kind::Text, &["1 year 2 mons 3 days 04:05:06.5"]),
     ("INET", Kind::Text, &["10.0.0.1/24"]),
-    ("TIMESTAMP", Kind::Timestamp, &["infinity", "0001-01-01 00:00:00"]),
-    ("TIMESTAMPTZ", Kind::Instant, &["-infinity", "0001-01-01 00:00:00+00:00", "9999-12-31 23:59:59.999999+00:00"]),
+    (
+        "TIMESTAMP",
+        Kind::Timestamp,
+        &["infinity", "0001-01-01 00:00:00"],
+    ),
+    (
+        "TIMESTAMPTZ",
+        Kind::Instant,
+        &[
+            "-infinity",
+            "0001-01-01 00:00:00+00:00",
+            "9999-12-31 23:59:59.999999+00:00",
+        ],
+    ),
     ("CHAR(3)", Kind::Text, &["ab "]),
     ("INT4RANGE", Kind::Text, &["[1,5)"]),
 ];
 
 const MARIADB_TYPES: &[(&str, Kind, &[&str])] = &[
-    ("BIGINT UNSIGNED", Kind::Integer, &["0", "18446744073709551615"]),
+    (
+        "BIGINT UNSIGNED",
+        Kind::Integer,
+        &["0", "18446744073709551615"],
+    ),
     ("TINYINT UNSIGNED", Kind::Integer, &["255"]),
     ("MEDIUMINT", Kind::Integer, &["-8388608"]),
     ("YEAR", Kind::Integer, &["2026", "1901"]),
-    ("DECIMAL(38,10)", Kind::Decimal, &["1234567890123456789012345678.0123456789", "-0.0000000001"]),
+    (
+        "DECIMAL(38,10)",
+        Kind::Decimal,
+        &["1234567890123456789012345678.0123456789", "-0.0000000001"],
+    ),
     ("FLOAT", Kind::Real, &["0.1", "1234567.9", "1e30"]),
     ("ENUM('a','站 x','')", Kind::Text, &["a", "站 x", ""]),
     ("SET('a','b','c')", Kind::Text, &["", "a,c"]),
     ("BIT(5)", Kind::Text, &["00101", "11111"]),
-    ("JSON", Kind::Json, &["{\"a\" : [1, 2.50, \"\\u0041\\n站\"]}"]),
-    ("UUID", Kind::Text, &["123e4567-e89b-12d3-a456-426614174000"]),
-    ("DATE", Kind::Date, &["0000-00-00", "2026-11-00", "9999-12-31"]),
-    ("DATETIME", Kind::Timestamp, &["0000-00-00 00:00:00", "2026-11-21 13:45:00"]),
-    ("TIME(6)", Kind::Time, &["-838:59:59", "00:00:00.000001", "26:03:04"]),
+    (
+        "JSON",
+        Kind::Json,
+        &["{\"a\" : [1, 2.50, \"\\u0041\\n站\"]}"],
+    ),
+    (
+        "UUID",
+        Kind::Text,
+        &["123e4567-e89b-12d3-a456-426614174000"],
+    ),
+    (
+        "DATE",
+        Kind::Date,
+        &["0000-00-00", "2026-11-00", "9999-12-31"],
+    ),
+    (
+        "DATETIME",
+        Kind::Timestamp,
+        &["0000-00-00 00:00:00", "2026-11-21 13:45:00"],
+    ),
+    (
+        "TIME(6)",
+        Kind::Time,
+        &["-838:59:59", "00:00:00.000001", "26:03:04"],
+    ),
     ("VARBINARY(9)", Kind::Blob, &["00ff5c0a09", ""]),
     ("CHAR(3)", Kind::Text, &["ab"]),
     ("VARCHAR(9)", Kind::Text, &["😀 𠮷", "ab  "]),
@@ -98,8 +158,15 @@ pub(crate) fn postgres() -> Place {
         kill: "SELECT pg_terminate_backend({})",
         types: POSTGRES_TYPES,
         ca: services::postgres().ca.clone(),
-        socket: services::postgres().socket.as_ref().map(|path| path.replace("/.s.PGSQL.", ":")),
-        ..server(&services::postgres().url, "CREATE DATABASE \"{}\"", "DROP DATABASE \"{}\" WITH (FORCE)")
+        socket: services::postgres()
+            .socket
+            .as_ref()
+            .map(|path| path.replace("/.s.PGSQL.", ":")),
+        ..server(
+            &services::postgres().url,
+            "CREATE DATABASE \"{}\"",
+            "DROP DATABASE \"{}\" WITH (FORCE)",
+        )
     }
 }
 
@@ -116,14 +183,22 @@ pub(crate) fn mysql() -> Place {
         socket: services::mariadb().socket.clone(),
         fast_path: ("SET GLOBAL local_infile = 0", "SET GLOBAL local_infile = 1"),
         nul_in_text: true,
-        ..server(&services::mariadb().url, "CREATE DATABASE `{}`", "DROP DATABASE `{}`")
+        ..server(
+            &services::mariadb().url,
+            "CREATE DATABASE `{}`",
+            "DROP DATABASE `{}`",
+        )
     }
 }
 
 /// A fresh database on a server.
 fn server(base: &str, create: &str, drop: &'static str) -> Place {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let name = format!("Case {} {}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let name = format!(
+        "Case {} {}",
+        std::process::id(),
+        NUMBER.fetch_add(1, Relaxed)
+    );
     let mut main = db::connect(base, &Options::default()).unwrap();
     main.execute(&create.replace("{}", &name), &[]).unwrap();
     let (server, _) = base.rsplit_once('/').unwrap();
@@ -139,7 +214,10 @@ fn server(base: &str, create: &str, drop: &'static str) -> Place {
         ca: None,
         socket: None,
         fast_path: ("", ""),
-        _hold: Box::new(Database { main, drop: drop.replace("{}", &name) }),
+        _hold: Box::new(Database {
+            main,
+            drop: drop.replace("{}", &name),
+        }),
     }
 }
 

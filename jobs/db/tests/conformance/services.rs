@@ -30,7 +30,9 @@ fn find(prefix: &str, service: &str) -> Server {
         Err(_) => start(service),
     };
     Server {
-        url: told.remove(&format!("{prefix}_URL")).unwrap_or_else(|| panic!("scripts/services started no {service}")),
+        url: told
+            .remove(&format!("{prefix}_URL"))
+            .unwrap_or_else(|| panic!("scripts/services started no {service}")),
         ca: told.remove(&format!("{prefix}_CA")),
         socket: told.remove(&format!("{prefix}_SOCKET")),
     }
@@ -40,8 +42,12 @@ fn find(prefix: &str, service: &str) -> Server {
 fn start(service: &str) -> HashMap<String, String> {
     static HELD: Mutex<Vec<Child>> = Mutex::new(Vec::new());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
-    let mut child =
-        Command::new(script).args(["hold", service]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(script)
+        .args(["hold", service])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut told = HashMap::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();

@@ -33,7 +33,11 @@ fn round_trip(place: &Place, kind: Kind, values: &[(&str, &str)]) {
 /// A decimal with zeros up to `scale` decimals.
 fn decimal(text: &str, scale: usize) -> String {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() >= scale { text.to_owned() } else { format!("{whole}.{fraction:0<scale$}") }
+    if fraction.len() >= scale {
+        text.to_owned()
+    } else {
+        format!("{whole}.{fraction:0<scale$}")
+    }
 }
 
 fn same(values: &[&'static str]) -> Vec<(&'static str, &'static str)> {
@@ -72,7 +76,10 @@ pub(crate) fn numbers(place: &Place) {
     );
     let decimals = ["0.01", "-99.99", "123456789012.345", "5"];
     let shown = decimals.map(|text| decimal(text, place.scale));
-    let pairs: Vec<(&str, &str)> = decimals.into_iter().zip(shown.iter().map(String::as_str)).collect();
+    let pairs: Vec<(&str, &str)> = decimals
+        .into_iter()
+        .zip(shown.iter().map(String::as_str))
+        .collect();
     round_trip(place, Kind::Decimal, &pairs);
     round_trip(
         place,
