@@ -3,7 +3,7 @@
 
 use super::dialect::Mysql;
 use super::fault::{Trouble, foreign};
-use super::loader::Target;
+use super::target::Target;
 use super::wire::{Done, Wire};
 use crate::{Dialect, TableName};
 

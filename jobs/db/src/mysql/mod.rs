@@ -21,8 +21,11 @@ mod kind;
 mod load_data;
 mod loader;
 mod login;
+mod plan;
+mod refused;
 mod rows;
 mod statement;
+mod target;
 mod value;
 mod wire;
 

@@ -9,113 +9,41 @@
 use super::dialect::Postgres;
 use super::dictionary::KeyName;
 use super::fault::{Complaint, Trouble, fault, is_of_a_row};
+use super::plan::{ORDER, Plan, STAGE};
 use super::wire::Wire;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
 use crate::{
-    Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result,
-    TableInfo,
+    Cell, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
 };
 
 /// How much is gathered before it is sent.
 const SEND: usize = 128 * 1024;
-/// How many rows are tried at once where bad ones are known to be.
-const PIECE: usize = 1000;
-
-const STAGE: &str = "pg_temp.\"load stage\"";
-const ORDER: &str = "\"load order\"";
 
 #[derive(Debug)]
 pub(super) struct PostgresLoader<'c> {
-    wire: &'c mut Wire,
-    action: String,
-    columns: Vec<String>,
-    kinds: Vec<Kind>,
-    keys: Vec<KeyName>,
-    suspicion: Suspicion,
-    plan: Plan,
-    chunk: Chunk,
+    pub(super) wire: &'c mut Wire,
+    pub(super) action: String,
+    pub(super) columns: Vec<String>,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) keys: Vec<KeyName>,
+    pub(super) suspicion: Suspicion,
+    pub(super) plan: Plan,
+    pub(super) chunk: Chunk,
     /// How much of the chunk is on its way; `None` before its COPY has begun.
-    sent: Option<usize>,
+    pub(super) sent: Option<usize>,
     /// Rows that look wrong, to be tried alone after the chunk.
-    aside: Chunk,
-    wary: bool,
+    pub(super) aside: Chunk,
+    pub(super) wary: bool,
     /// The last try failed: the next one begins by taking it back.
-    undo: bool,
-    pushed: u64,
-    rows: u64,
-    skipped: u64,
-    rejects: Vec<Reject>,
+    pub(super) undo: bool,
+    pub(super) pushed: u64,
+    pub(super) rows: u64,
+    pub(super) skipped: u64,
+    pub(super) rejects: Vec<Reject>,
     /// The transaction is the loader's own, not its caller's.
-    own: bool,
-    open: bool,
-}
-
-/// The statements of a chunk.
-#[derive(Debug)]
-struct Plan {
-    copy: String,
-    /// From the staging table into the table; empty where rows are copied straight.
-    insert: String,
-    /// The same, when a chunk brings a key twice.
-    insert_last: String,
-    counts_inserted: bool,
-}
-
-impl Plan {
-    fn new(into: &Load<'_>, columns: &[String]) -> Self {
-        let (table, list) = (Postgres.qualify(into.table), Postgres.list(columns));
-        let resolved = Load {
-            table: into.table,
-            columns,
-            mode: into.mode,
-        };
-        let staged = into.mode != Mode::Append;
-        let target = if staged { STAGE } else { table.as_str() };
-        let head = format!("INSERT INTO {table} ({list}) SELECT {list} FROM");
-        let clash = Postgres.on_conflict(&resolved);
-        let insert_last = match into.mode {
-            Mode::Upsert { key } => {
-                // the last of equal keys; a NULL is equal to nothing
-                let key: Vec<String> = key.iter().map(|name| Postgres.quote(name)).collect();
-                let null: Vec<String> = key.iter().map(|name| format!("{name} IS NULL")).collect();
-                format!(
-                    "{head} (SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {ORDER} DESC) AS \"load place\" FROM {STAGE}) s \
-                     WHERE \"load place\" = 1 OR {} ORDER BY {ORDER}{clash}",
-                    key.join(", "),
-                    null.join(" OR ")
-                )
-            }
-            _ => String::new(),
-        };
-        Plan {
-            copy: format!("COPY {target} ({list}) FROM STDIN"),
-            insert: if staged {
-                format!("{head} {STAGE} ORDER BY {ORDER}{clash}")
-            } else {
-                String::new()
-            },
-            insert_last,
-            counts_inserted: into.mode == Mode::Skip,
-        }
-    }
-
-    fn sql(&self, undo: bool) -> String {
-        let begin = if undo {
-            "ROLLBACK TO SAVEPOINT load_chunk"
-        } else {
-            "SAVEPOINT load_chunk"
-        };
-        let insert = if self.insert.is_empty() {
-            String::new()
-        } else {
-            format!("{}; TRUNCATE {STAGE}; ", self.insert)
-        };
-        format!(
-            "{begin}; {}; {insert}RELEASE SAVEPOINT load_chunk",
-            self.copy
-        )
-    }
+    pub(super) own: bool,
+    pub(super) open: bool,
 }
 
 impl<'c> PostgresLoader<'c> {
@@ -126,7 +54,7 @@ impl<'c> PostgresLoader<'c> {
         keys: Vec<KeyName>,
         action: String,
     ) -> Result<Self> {
-        let targets = targets(into, info, &action)?;
+        let targets = info.resolve(into.columns, &action)?;
         let columns: Vec<String> = targets.iter().map(|column| column.name.clone()).collect();
         let own = wire.status == b'I';
         let mut begin = if own {
@@ -173,7 +101,7 @@ impl<'c> PostgresLoader<'c> {
             .map_err(|trouble| self.fault(trouble))
     }
 
-    fn fault(&self, trouble: Trouble) -> Error {
+    pub(super) fn fault(&self, trouble: Trouble) -> Error {
         fault(&self.action, &self.wire.watch, trouble)
     }
 
@@ -192,7 +120,7 @@ impl<'c> PostgresLoader<'c> {
     }
 
     /// Ends the COPY that is under way: whether the server takes its rows.
-    fn end_copy(&mut self) -> Result<Result<(), Box<Complaint>>, Trouble> {
+    pub(super) fn end_copy(&mut self) -> Result<Result<(), Box<Complaint>>, Trouble> {
         self.wire.put(b'c', |_| {});
         self.wire.flush()?;
         let (mut copied, mut inserted) = (0, 0);
@@ -265,121 +193,6 @@ impl<'c> PostgresLoader<'c> {
         Ok(())
     }
 
-    /// Loads a refused chunk again without its bad rows, which become rejects.
-    fn sort_out(&mut self, chunk: &Chunk, only_again: bool) -> Result<()> {
-        let all = 0..chunk.rows.len();
-        let (suspects, good): (Vec<usize>, Vec<usize>) = all.partition(|row| {
-            let cells = chunk.cells(*row, &self.kinds);
-            let cells: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
-            !self.wary && !only_again && self.suspicion.of(&cells).is_some()
-        });
-        self.wary |= !only_again;
-        if suspects.is_empty() && !only_again {
-            for piece in good.chunks(PIECE) {
-                self.settle_rows(chunk, piece)?;
-            }
-        } else {
-            self.settle_rows(chunk, &good)?;
-        }
-        for row in suspects {
-            self.settle_rows(chunk, &[row])?;
-        }
-        Ok(())
-    }
-
-    /// Loads rows of a chunk, splitting them for as long as the server refuses.
-    fn settle_rows(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<()> {
-        let mut stack = vec![rows];
-        while let Some(rows) = stack.pop() {
-            if rows.is_empty() {
-                continue;
-            }
-            match self
-                .attempt(chunk, rows)
-                .map_err(|trouble| self.fault(trouble))?
-            {
-                Ok(()) => {}
-                Err(complaint) if complaint.code == "21000" => stack.push(rows),
-                Err(complaint) => match rows {
-                    [row] => self.reject(chunk, *row, complaint),
-                    _ if rows.len() > PIECE => stack.extend(rows.chunks(PIECE).rev()),
-                    _ => match line(&complaint.context).filter(|bad| *bad < rows.len()) {
-                        Some(bad) => {
-                            stack.extend([&rows[bad + 1..], &rows[bad..=bad], &rows[..bad]])
-                        }
-                        None => {
-                            let (first, second) = rows.split_at(rows.len() / 2);
-                            stack.extend([second, first]);
-                        }
-                    },
-                },
-            }
-        }
-        Ok(())
-    }
-
-    fn attempt(
-        &mut self,
-        chunk: &Chunk,
-        rows: &[usize],
-    ) -> Result<Result<(), Box<Complaint>>, Trouble> {
-        self.wire.put_query(&self.plan.sql(self.undo));
-        self.wire.start()?;
-        let mut at = 0;
-        while at < rows.len() {
-            // neighbours go in one piece
-            let run = rows[at..]
-                .iter()
-                .enumerate()
-                .take_while(|(step, row)| **row == rows[at] + step)
-                .count();
-            let place = chunk.place(rows[at]).start..chunk.place(rows[at + run - 1]).end;
-            self.wire.send_copy(&chunk.bytes[place])?;
-            at += run;
-        }
-        self.end_copy()
-    }
-
-    fn reject(&mut self, chunk: &Chunk, row: usize, complaint: Box<Complaint>) {
-        let cells = chunk.cells(row, &self.kinds);
-        let lent: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
-        let column = self.column(&lent, &complaint);
-        let mut error = self.fault(Trouble::Refused(complaint));
-        if let Some(column) = column {
-            error = error.at_column(column);
-        }
-        self.rejects.push(Reject {
-            ordinal: chunk.rows[row].0,
-            cells,
-            error,
-        });
-    }
-
-    /// The column that an error speaks of, where the server does not name it itself.
-    fn column(&self, row: &[Cell<'_>], complaint: &Complaint) -> Option<String> {
-        if !complaint.column.is_empty() {
-            return None;
-        }
-        if let Some(key) = self
-            .keys
-            .iter()
-            .find(|key| key.index == complaint.constraint)
-        {
-            return Some(key.columns.join(", "));
-        }
-        if !complaint.code.starts_with("22") {
-            return None;
-        }
-        let named = |name: &&String| complaint.context.contains(&format!(", column {name}"));
-        let guess = || self.suspicion.of(row).map(str::to_owned);
-        self.columns
-            .iter()
-            .filter(named)
-            .max_by_key(|name| name.len())
-            .cloned()
-            .or_else(guess)
-    }
-
     /// Ends the COPY under way, if there is one, without its rows.
     fn abandon(&mut self) -> Result<(), Trouble> {
         if self.wire.owes() {
@@ -394,27 +207,6 @@ impl<'c> PostgresLoader<'c> {
         }
         Ok(())
     }
-}
-
-/// Which line of a COPY an error speaks of, from 0; a hint that the next try proves.
-fn line(context: &str) -> Option<usize> {
-    let digits = context.split(", line ").nth(1)?;
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
-    digits[..end].parse::<usize>().ok()?.checked_sub(1)
-}
-
-fn targets<'i>(into: &Load<'_>, info: &'i TableInfo, action: &str) -> Result<Vec<&'i ColumnInfo>> {
-    let missing = |name: &String| {
-        Error::new(ErrorKind::Missing, action)
-            .at_column(name)
-            .because("the table has no such column")
-    };
-    into.columns
-        .iter()
-        .map(|name| info.column(name).ok_or_else(|| missing(name)))
-        .collect()
 }
 
 impl Loader for PostgresLoader<'_> {
@@ -492,23 +284,5 @@ impl Drop for PostgresLoader<'_> {
                 std::error::Error::source(&error)
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_is_a_hint() {
-        assert_eq!(line("COPY t, line 3, column id: \"x\""), Some(2));
-        assert_eq!(
-            (
-                line("COPY t, line 0"),
-                line("SQL statement"),
-                line(", line x")
-            ),
-            (None, None, None)
-        );
     }
 }

@@ -19,6 +19,8 @@ mod fault;
 mod kind;
 mod loader;
 mod login;
+mod plan;
+mod refused;
 mod rows;
 mod wire;
 

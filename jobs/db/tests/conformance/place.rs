@@ -229,9 +229,8 @@ struct Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if let Err(error) = self.main.execute(&self.drop, &[]) {
-            eprintln!("{error}");
-        }
+        let dropped = self.main.execute(&self.drop, &[]);
+        assert!(dropped.is_ok() || std::thread::panicking(), "{dropped:?}");
     }
 }
 
