@@ -2,7 +2,8 @@
 
 use super::auth::{proof, sealed};
 use super::fault::{Complaint, Trouble, foreign};
-use super::wire::{Stopper, Wire, write_number};
+use super::lengths::write_number;
+use super::wire::{Stopper, Wire};
 use crate::net::{Address, Guard, Socket, Watch};
 use crate::{Options, Tls, Url};
 use std::io;

@@ -18,6 +18,7 @@ mod dictionary;
 mod fault;
 mod instant;
 mod kind;
+mod lengths;
 mod load_data;
 mod loader;
 mod login;

@@ -2,7 +2,8 @@
 
 use super::fault::{Trouble, foreign};
 use super::kind::Shape;
-use super::wire::{Done, Wire, read_number, read_text, write_number};
+use super::lengths::{read_number, read_text, write_number};
+use super::wire::{Done, Wire};
 use crate::{Cell, Column};
 
 /// A prepared statement on the server.

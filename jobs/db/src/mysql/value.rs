@@ -2,7 +2,7 @@
 //! Format: <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_binary_resultset.html>.
 
 use super::kind::Shape;
-use super::wire::read_text;
+use super::lengths::read_text;
 use crate::{Kind, form};
 use std::io::Write;
 
