@@ -1,5 +1,6 @@
 //! What a database's dictionary tells of a table, in words that all backends share.
 
+use crate::{Error, ErrorKind, Result};
 use std::fmt;
 
 /// What the text of a column means. A backend's own types map onto these; [`ColumnInfo::declared`] keeps theirs.
@@ -114,6 +115,17 @@ impl TableInfo {
                 .iter()
                 .find(|c| c.name.eq_ignore_ascii_case(name))
         })
+    }
+
+    /// The columns of these names; one that is not there is an error of `action`.
+    pub(crate) fn resolve(&self, names: &[String], action: &str) -> Result<Vec<&ColumnInfo>> {
+        let missing = |name: &str| {
+            Error::new(ErrorKind::Missing, action)
+                .at_column(name)
+                .because("the table has no such column")
+        };
+        let found = |name: &String| self.column(name).ok_or_else(|| missing(name));
+        names.iter().map(found).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of backends, and the way from a URL to a connection.
 
-use crate::{Connection, Error, ErrorKind, Result, Url, sqlite};
+use crate::{Connection, Error, ErrorKind, Result, Url, mysql, postgres, sqlite};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Driver {
 }
 
 /// Every backend there is. A new one is one line here.
-pub static DRIVERS: &[Driver] = &[sqlite::DRIVER];
+pub static DRIVERS: &[Driver] = &[sqlite::DRIVER, postgres::DRIVER, mysql::DRIVER];
 
 /// What a connection needs to know beside its URL. What the URL says itself goes before it.
 #[derive(Debug, Clone)]

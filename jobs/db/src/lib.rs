@@ -13,7 +13,12 @@ mod dictionary;
 mod driver;
 mod error;
 pub mod form;
+pub mod mysql;
+mod net;
+pub mod postgres;
 pub mod sqlite;
+mod suspect;
+mod tabbed;
 mod url;
 
 pub use connection::{

@@ -22,10 +22,8 @@ pub(crate) fn kinds(place: &Place) {
         "{}",
         full(&error)
     );
-    let error = connection
-        .query("SELECT \"nope\" FROM t", &[])
-        .err()
-        .unwrap();
+    let sql = format!("SELECT {} FROM t", connection.dialect().quote("nope"));
+    let error = connection.query(&sql, &[]).err().unwrap();
     assert!(
         matches!(error.kind(), ErrorKind::Missing | ErrorKind::Syntax),
         "{}",

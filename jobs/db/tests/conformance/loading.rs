@@ -265,3 +265,110 @@ pub(crate) fn many_rows(place: &Place) {
     }
     assert_eq!(sum, 50_000 * 49_999 / 2);
 }
+
+pub(crate) fn a_key_twice_in_one_load_keeps_the_last(place: &Place) {
+    let mut connection = pair(place);
+    let key = ["id".to_owned()];
+    let pushed: [&[Option<&str>]; 4] = [
+        &[Some("1"), Some("a")],
+        &[Some("2"), Some("b")],
+        &[Some("1"), Some("c")],
+        &[Some("1"), Some("d")],
+    ];
+    let loaded = load(
+        &mut *connection,
+        &["id", "v"],
+        Mode::Upsert { key: &key },
+        &pushed,
+    );
+    assert_eq!((loaded.rows, loaded.rejects.len()), (4, 0));
+    let found = rows(&mut *connection, "SELECT id, v FROM t ORDER BY id");
+    assert_eq!(
+        found.into_iter().flatten().flatten().collect::<String>(),
+        "1d2b"
+    );
+    let loaded = load(
+        &mut *connection,
+        &["id", "v"],
+        Mode::Skip,
+        &[&[Some("3"), Some("x")], &[Some("3"), Some("y")]],
+    );
+    assert_eq!((loaded.rows, loaded.skipped), (1, 1));
+    assert_eq!(
+        value(&mut *connection, "SELECT v FROM t WHERE id = 3").as_deref(),
+        Some("x")
+    );
+}
+
+pub(crate) fn bad_rows_among_many_are_found_one_by_one(place: &Place) {
+    let mut connection = place.connect();
+    connection
+        .batch("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(60) NOT NULL)")
+        .unwrap();
+    connection
+        .execute("INSERT INTO t (id, v) VALUES (500, ''), (70001, '')", &[])
+        .unwrap();
+    let (table, columns) = (t(), ["id".to_owned(), "v".to_owned()]);
+    let text = "some text \\ with\ttabs";
+    for (mode, doubled) in [(Mode::Append, 4), (Mode::Skip, 0)] {
+        connection.begin().unwrap();
+        let mut loader = connection
+            .load(&Load {
+                table: &table,
+                columns: &columns,
+                mode,
+            })
+            .unwrap();
+        let mut rejects = Vec::new();
+        for number in 0..80_000_u32 {
+            let id = match number {
+                // not a number, missing, doubled within the load
+                n if n % 1000 == 7 => format!("x{n}"),
+                30_000 | 30_001 => "29999".to_owned(),
+                n => n.to_string(),
+            };
+            let v = Some(text.as_bytes()).filter(|_| number % 10_000 != 77);
+            loader.push(&[Some(id.as_bytes()), v]).unwrap();
+            rejects.extend(loader.rejects());
+        }
+        let mut loaded = loader.finish().unwrap();
+        rejects.append(&mut loaded.rejects);
+        let kinds = |kind: ErrorKind, column: &str| {
+            let same = |reject: &&db::Reject| {
+                reject.error.kind() == kind && reject.error.column() == Some(column)
+            };
+            rejects.iter().filter(same).count()
+        };
+        assert_eq!(kinds(ErrorKind::Type, "id"), 80, "{mode:?}");
+        assert_eq!(
+            kinds(ErrorKind::Constraint(Constraint::NotNull), "v"),
+            8,
+            "{mode:?}"
+        );
+        assert_eq!(
+            kinds(ErrorKind::Constraint(Constraint::Unique), "id"),
+            doubled,
+            "{mode:?}"
+        );
+        assert_eq!(
+            (loaded.rows, loaded.skipped),
+            (80_000 - 92, if doubled == 0 { 4 } else { 0 }),
+            "{mode:?}"
+        );
+        let bad = rejects
+            .iter()
+            .find(|reject| reject.ordinal == 1007)
+            .unwrap();
+        assert_eq!(
+            bad.cells,
+            [Some(b"x1007".to_vec()), Some(text.as_bytes().to_vec())]
+        );
+        let mut ordinals: Vec<u64> = rejects.iter().map(|reject| reject.ordinal).collect();
+        ordinals.sort_unstable();
+        ordinals.dedup();
+        assert_eq!(ordinals.len(), rejects.len(), "each row is refused once");
+        assert_eq!(count(&mut *connection), (80_002 - 92).to_string());
+        connection.rollback().unwrap();
+        assert_eq!(count(&mut *connection), "2");
+    }
+}

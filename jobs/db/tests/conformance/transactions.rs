@@ -126,3 +126,45 @@ pub(crate) fn batches(place: &Place) {
             .is_err()
     );
 }
+
+pub(crate) fn a_refused_statement_leaves_the_transaction_as_it_was(place: &Place) {
+    let mut connection = one(place);
+    connection.begin().unwrap();
+    connection
+        .execute("INSERT INTO t (id) VALUES (2)", &[])
+        .unwrap();
+    assert!(
+        connection
+            .execute("INSERT INTO t (id) VALUES (3), (1)", &[])
+            .is_err()
+    );
+    connection
+        .execute("INSERT INTO t (id) VALUES (4)", &[])
+        .unwrap();
+    connection.commit().unwrap();
+    assert_eq!(count(&mut *place.connect()), "3");
+}
+
+pub(crate) fn a_query_left_early_costs_nothing_else(place: &Place) {
+    let mut connection = one(place);
+    let ids: Vec<String> = (2..5000).map(|id: u32| id.to_string()).collect();
+    let pushed: Vec<[Option<&str>; 1]> = ids.iter().map(|id| [Some(id.as_str())]).collect();
+    let pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
+    load(&mut *connection, &["id"], Mode::Append, &pushed);
+    connection.begin().unwrap();
+    connection
+        .execute("UPDATE t SET v = 'kept' WHERE id = 1", &[])
+        .unwrap();
+    for _ in 0..5 {
+        let mut rows = connection
+            .query("SELECT a.id, b.id FROM t a, t b", &[])
+            .unwrap();
+        assert!(rows.fetch().unwrap().is_some());
+    }
+    assert!(connection.in_transaction());
+    connection.commit().unwrap();
+    assert_eq!(
+        value(&mut *connection, "SELECT v FROM t WHERE id = 1").as_deref(),
+        Some("kept")
+    );
+}

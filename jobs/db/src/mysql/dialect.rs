@@ -1,0 +1,147 @@
+//! How MySQL and MariaDB write SQL. Pure text.
+
+use crate::{Dialect, Kind, Lexis, Load, Mode};
+
+pub(super) struct Mysql;
+
+/// What a DECIMAL without a given precision gets: 65 digits are the most that there are.
+const DECIMAL: &str = "DECIMAL(65,20)";
+
+impl Dialect for Mysql {
+    fn name(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn quote(&self, identifier: &str) -> String {
+        format!("`{}`", identifier.replace('`', "``"))
+    }
+
+    fn placeholder(&self, _: usize) -> String {
+        "?".to_owned()
+    }
+
+    fn cast(&self, expression: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Bool | Kind::Integer => format!("CAST({expression} AS SIGNED)"),
+            Kind::Decimal => format!("CAST({expression} AS {DECIMAL})"),
+            Kind::Real => format!("({expression} + 0e0)"),
+            Kind::Text => format!("CAST({expression} AS CHAR CHARACTER SET utf8mb4)"),
+            Kind::Date => format!("CAST({expression} AS DATE)"),
+            Kind::Time => format!("CAST({expression} AS TIME(6))"),
+            Kind::Timestamp => format!("CAST({expression} AS DATETIME(6))"),
+            // the written form has a zone, which not every server understands; the session is in UTC
+            Kind::Instant => format!("CAST(REPLACE({expression}, '+00:00', '') AS DATETIME(6))"),
+            Kind::Blob => format!("UNHEX({expression})"),
+            Kind::Json | Kind::Other => expression.to_owned(),
+        }
+    }
+
+    fn insert(&self, load: &Load<'_>) -> String {
+        let quoted: Vec<String> = load.columns.iter().map(|name| self.quote(name)).collect();
+        let places = vec!["?"; quoted.len()];
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}){}",
+            self.qualify(load.table),
+            quoted.join(", "),
+            places.join(", "),
+            self.on_clash(load)
+        )
+    }
+
+    fn type_name(&self, kind: Kind, length: Option<u64>) -> String {
+        match kind {
+            Kind::Bool => "BOOLEAN",
+            Kind::Integer => "BIGINT",
+            Kind::Decimal => DECIMAL,
+            Kind::Real => "DOUBLE",
+            Kind::Date => "DATE",
+            Kind::Time => "TIME(6)",
+            Kind::Timestamp => "DATETIME(6)",
+            Kind::Instant => "TIMESTAMP(6)",
+            Kind::Blob => "LONGBLOB",
+            Kind::Json => "JSON",
+            Kind::Text | Kind::Other => match length {
+                // a row holds 65,535 bytes, four a character
+                Some(length) if length <= 4000 => return format!("VARCHAR({length})"),
+                _ => "LONGTEXT",
+            },
+        }
+        .to_owned()
+    }
+
+    fn ddl_commits(&self) -> bool {
+        true
+    }
+
+    fn commits_late(&self) -> bool {
+        true
+    }
+
+    fn max_params(&self) -> usize {
+        65_535
+    }
+
+    fn lexis(&self) -> Lexis {
+        Lexis {
+            backslash: true,
+            hash_comments: true,
+            ..Lexis::default()
+        }
+    }
+}
+
+impl Mysql {
+    /// What an INSERT does with a key that is there already. MySQL cannot be told which key is meant.
+    pub(super) fn on_clash(&self, load: &Load<'_>) -> String {
+        let same = |name: &String| {
+            format!(
+                "{0} = {1}.{0}",
+                self.quote(name),
+                self.quote(&load.table.name)
+            )
+        };
+        let sets: Vec<String> = match load.mode {
+            Mode::Append => return String::new(),
+            Mode::Skip => Vec::new(),
+            Mode::Upsert { key } => {
+                let brought = load.columns.iter().filter(|column| !key.contains(column));
+                brought
+                    .map(|column| format!("{0} = VALUES({0})", self.quote(column)))
+                    .collect()
+            }
+        };
+        let sets = match (sets.is_empty(), load.columns.first()) {
+            (true, Some(first)) => same(first),
+            _ => sets.join(", "),
+        };
+        format!(" ON DUPLICATE KEY UPDATE {sets}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TableName;
+
+    #[test]
+    fn inserts_as_the_mode_says() {
+        let (table, columns) = (TableName::new("o`bs"), ["id".to_owned(), "值".to_owned()]);
+        let sql = |mode| {
+            Mysql.insert(&Load {
+                table: &table,
+                columns: &columns,
+                mode,
+            })
+        };
+        let head = "INSERT INTO `o``bs` (`id`, `值`) VALUES (?, ?)";
+        assert_eq!(sql(Mode::Append), head);
+        assert_eq!(
+            sql(Mode::Skip),
+            format!("{head} ON DUPLICATE KEY UPDATE `id` = `o``bs`.`id`")
+        );
+        assert_eq!(
+            sql(Mode::Upsert { key: &columns[..1] }),
+            format!("{head} ON DUPLICATE KEY UPDATE `值` = VALUES(`值`)")
+        );
+    }
+}

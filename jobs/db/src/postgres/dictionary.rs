@@ -1,0 +1,147 @@
+//! PostgreSQL's dictionary, from the catalogs themselves: the information schema hides what the account does not own.
+
+use super::kind::{kind, length};
+use crate::{Cell, ColumnInfo, Connection, Kind, Result, TableInfo, TableName};
+
+const TABLES: &str = "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"";
+
+const FIND: &str = "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+    AND CASE WHEN CAST($2 AS TEXT) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
+
+/// A domain is what it rests on.
+const COLUMNS: &str = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull, \
+    pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', a.attidentity <> '', \
+    CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, \
+    CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END \
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    WHERE a.attrelid = CAST($1 AS OID) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// Keys over plain columns and all rows; columns in the key's order.
+const KEYS: &str = "SELECT i.indexrelid, i.indisprimary, a.attname, x.relname FROM pg_catalog.pg_index i \
+    JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
+    CROSS JOIN LATERAL unnest(CAST(i.indkey AS int2[])) WITH ORDINALITY AS k(attnum, place) \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+    WHERE i.indrelid = CAST($1 AS OID) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+    AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
+
+/// A unique key: the index's name, whether it is the primary key, its columns.
+#[derive(Debug)]
+pub(super) struct KeyName {
+    pub(super) index: String,
+    primary: bool,
+    pub(super) columns: Vec<String>,
+}
+
+pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
+    let names = read(connection, TABLES, &[])?;
+    Ok(names
+        .into_iter()
+        .filter_map(|row| row.into_iter().next()?)
+        .map(TableName::new)
+        .collect())
+}
+
+pub(super) fn table(
+    connection: &mut dyn Connection,
+    table: &TableName,
+) -> Result<Option<TableInfo>> {
+    let Some((oid, relkind)) = find(connection, table)? else {
+        return Ok(None);
+    };
+    let mut info = TableInfo {
+        view: matches!(relkind.as_str(), "v" | "m"),
+        ..TableInfo::default()
+    };
+    for row in read(connection, COLUMNS, &[Some(oid.as_bytes())])? {
+        let mut cells = row.into_iter();
+        let mut next = || cells.next().flatten();
+        let (name, declared) = (next().unwrap_or_default(), next().unwrap_or_default());
+        let (required, default) = (next().as_deref() == Some("1"), next());
+        let generated = next().as_deref() == Some("1");
+        let identity = next().as_deref() == Some("1");
+        let oid = next().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let modifier = next().and_then(|text| text.parse().ok()).unwrap_or(-1);
+        info.columns.push(ColumnInfo {
+            name,
+            kind: kind(oid),
+            declared,
+            nullable: !required,
+            auto: identity
+                || default
+                    .as_deref()
+                    .is_some_and(|text| text.starts_with("nextval(")),
+            default,
+            generated,
+            length: length(oid, modifier)
+                .filter(|_| matches!(kind(oid), Kind::Text | Kind::Decimal)),
+        });
+    }
+    for key in keys(connection, &oid)? {
+        if key.primary {
+            info.primary_key = key.columns;
+        } else {
+            info.uniques.push(key.columns);
+        }
+    }
+    Ok(Some(info))
+}
+
+/// The table's keys by their index's name, which errors tell.
+pub(super) fn key_names(
+    connection: &mut dyn Connection,
+    table: &TableName,
+) -> Result<Vec<KeyName>> {
+    match find(connection, table)? {
+        Some((oid, _)) => keys(connection, &oid),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn find(connection: &mut dyn Connection, table: &TableName) -> Result<Option<(String, String)>> {
+    let schema = table.schema.as_ref().map(String::as_bytes);
+    let rows = read(connection, FIND, &[Some(table.name.as_bytes()), schema])?;
+    Ok(rows.into_iter().next().and_then(|row| {
+        let mut cells = row.into_iter().flatten();
+        Some((cells.next()?, cells.next()?))
+    }))
+}
+
+fn keys(connection: &mut dyn Connection, oid: &str) -> Result<Vec<KeyName>> {
+    let mut found: Vec<(String, KeyName)> = Vec::new();
+    for row in read(connection, KEYS, &[Some(oid.as_bytes())])? {
+        let mut cells = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || cells.next().unwrap_or_default();
+        let (id, primary, column, index) = (next(), next() == "1", next(), next());
+        match found.last_mut().filter(|(last, _)| *last == id) {
+            Some((_, key)) => key.columns.push(column),
+            None => found.push((
+                id,
+                KeyName {
+                    index,
+                    primary,
+                    columns: vec![column],
+                },
+            )),
+        }
+    }
+    Ok(found.into_iter().map(|(_, key)| key).collect())
+}
+
+fn read(
+    connection: &mut dyn Connection,
+    sql: &str,
+    params: &[Cell<'_>],
+) -> Result<Vec<Vec<Option<String>>>> {
+    let mut found = Vec::new();
+    let mut rows = connection.query(sql, params)?;
+    while let Some(row) = rows.fetch()? {
+        let cells = row
+            .cells()
+            .map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
+        found.push(cells.collect());
+    }
+    Ok(found)
+}
