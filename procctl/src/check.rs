@@ -1,7 +1,9 @@
 //! `procctl check`: everything that is wrong with job files and settings, in one go; runs no job.
 //! What belongs to a kind is checked by `jobs check --offline`, since only `jobs` knows kinds.
 
-use std::collections::HashMap;
+mod between;
+
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -25,7 +27,7 @@ pub fn check(home: Option<&Path>, files: &[PathBuf]) -> Result<ExitCode, Failure
         [] => check_home(home)?,
         // files may be checked without any home
         files => (
-            check_files(files, Home::find(home).ok().as_ref())?,
+            check_files(files, Home::find(home).ok().as_ref(), Scope::Some)?,
             files.len(),
         ),
     };
@@ -54,15 +56,27 @@ fn check_home(home: Option<&Path>) -> Result<(Vec<String>, usize), Failure> {
         }
     };
     let files = jobfile::job_files(&folder).map_err(|problem| Failure::Problems(problem.into()))?;
-    lines.extend(check_files(&files, found.as_ref())?);
+    lines.extend(check_files(&files, found.as_ref(), Scope::All)?);
     Ok((lines, files.len()))
 }
 
+/// Whether the files are all that a home has, so that names in them can be looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    Some,
+}
+
 /// All problems, in the order of the files and their lines. Of two files with one job name the later is at fault.
-fn check_files(files: &[PathBuf], home: Option<&Home>) -> Result<Vec<String>, Failure> {
+fn check_files(
+    files: &[PathBuf],
+    home: Option<&Home>,
+    scope: Scope,
+) -> Result<Vec<String>, Failure> {
     let mut owners: HashMap<String, &PathBuf> = HashMap::new();
     let mut lines: Vec<Vec<String>> = Vec::new();
     let mut others = Vec::new();
+    let mut jobs: Vec<(usize, JobFile)> = Vec::new();
     for (place, path) in files.iter().enumerate() {
         let (job, mut problems) = inspect(path);
         if let Some(job) = job {
@@ -76,8 +90,21 @@ fn check_files(files: &[PathBuf], home: Option<&Home>) -> Result<Vec<String>, Fa
             } else {
                 others.push((place, path.clone()));
             }
+            jobs.push((place, job));
         }
         lines.push(problems.iter().map(ToString::to_string).collect());
+    }
+    if let (Scope::All, Some(home)) = (scope, home) {
+        let known: Vec<&JobFile> = jobs.iter().map(|(_, job)| job).collect();
+        let pools: HashSet<&str> = home
+            .settings
+            .pools
+            .iter()
+            .map(|pool| pool.name.as_str())
+            .collect();
+        for (at, problem) in between::problems(&known, &pools) {
+            lines[jobs[at].0].push(problem.to_string());
+        }
     }
     for some in others.chunks(AT_ONCE) {
         check_kinds(some, home, &mut lines)?;
@@ -189,7 +216,7 @@ mod tests {
             ),
             write("d.xml", "<exec><command>true</exec>"),
         ];
-        let lines = check_files(&files, None).unwrap();
+        let lines = check_files(&files, None, Scope::Some).unwrap();
         let of = |name: &str| {
             let start = format!("{}:", folder.path().join(name).display());
             lines.iter().filter(|line| line.starts_with(&start)).count()
@@ -199,6 +226,10 @@ mod tests {
         assert!(of("c.xml") >= 3, "{lines:#?}");
         assert_eq!(of("d.xml"), 1, "{lines:#?}");
         let same_twice = [files[0].clone(), files[0].clone()];
-        assert!(check_files(&same_twice, None).unwrap().is_empty());
+        assert!(
+            check_files(&same_twice, None, Scope::Some)
+                .unwrap()
+                .is_empty()
+        );
     }
 }
