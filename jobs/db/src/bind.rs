@@ -1,6 +1,7 @@
 //! Named parameters: `:station` in SQL becomes the database's own placeholder.
-//! A scanner that knows strings, quoted names, comments and casts; it understands no SQL beyond these.
+//! It knows strings, quoted names, comments and casts, and understands no SQL beyond these.
 
+use crate::lexer::{closed, is_word};
 use crate::{Dialect, Lexis};
 
 /// SQL with the database's placeholders.
@@ -38,19 +39,9 @@ fn replace(sql: &str, lexis: Lexis, mut place: impl FnMut(usize, &str) -> String
     let mut before = '\0';
     while let Some(c) = sql[at..].chars().next() {
         let rest = &sql[at..];
-        let length = match c {
-            '\'' => {
-                let escapes = lexis.backslash || (lexis.dollars && matches!(before, 'E' | 'e'));
-                string(rest, '\'', escapes)
-            }
-            '"' => string(rest, '"', lexis.backslash),
-            '`' => string(rest, '`', false),
-            '[' if lexis.brackets => rest.find(']').map_or(rest.len(), |end| end + 1),
-            '-' if rest.starts_with("--") => line(rest),
-            '#' if lexis.hash_comments => line(rest),
-            '/' if rest.starts_with("/*") => comment(rest, lexis.dollars),
-            '$' if lexis.dollars && !is_word(before) => dollars(rest),
-            ':' => {
+        let length = match (closed(rest, before, lexis), c) {
+            (Some(closed), _) => closed.length(),
+            (None, ':') => {
                 let name = name(rest);
                 if name.is_empty() || is_word(before) || matches!(before, ':' | ']' | ')') {
                     c.len_utf8()
@@ -63,17 +54,13 @@ fn replace(sql: &str, lexis: Lexis, mut place: impl FnMut(usize, &str) -> String
                     continue;
                 }
             }
-            _ => c.len_utf8(),
+            (None, _) => c.len_utf8(),
         };
         result.sql.push_str(&rest[..length]);
         before = rest[..length].chars().next_back().unwrap_or(c);
         at += length;
     }
     result
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
 }
 
 fn name(rest: &str) -> &str {
@@ -83,57 +70,6 @@ fn name(rest: &str) -> &str {
         Some(c) if !c.is_numeric() => &name[..end],
         _ => "",
     }
-}
-
-fn line(rest: &str) -> usize {
-    rest.find('\n').map_or(rest.len(), |end| end + 1)
-}
-
-fn string(rest: &str, quote: char, escapes: bool) -> usize {
-    let mut chars = rest.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if c == '\\' && escapes {
-            chars.next();
-        } else if c == quote && chars.next_if(|&(_, next)| next == quote).is_none() {
-            return at + 1;
-        }
-    }
-    rest.len()
-}
-
-fn comment(rest: &str, nests: bool) -> usize {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while at < rest.len() {
-        if rest[at..].starts_with("/*") && (nests || depth == 0) {
-            depth += 1;
-            at += 2;
-        } else if rest[at..].starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
-            }
-        } else {
-            at += rest[at..].chars().next().map_or(1, char::len_utf8);
-        }
-    }
-    rest.len()
-}
-
-/// Length of `$tag$…$tag$`, or 1 if this dollar begins none.
-fn dollars(rest: &str) -> usize {
-    let Some(end) = rest[1..].find('$') else {
-        return 1;
-    };
-    let tag = &rest[..end + 2];
-    let inner = &tag[1..=end];
-    if !inner.chars().all(is_word) || inner.starts_with(|c: char| c.is_numeric()) {
-        return 1;
-    }
-    rest[tag.len()..]
-        .find(tag)
-        .map_or(rest.len(), |close| close + 2 * tag.len())
 }
 
 #[cfg(test)]
@@ -166,6 +102,7 @@ mod tests {
             backslash: false,
             brackets: true,
             hash_comments: true,
+            code_in_comments: true,
             dollars: true,
         };
         for sql in [
@@ -205,7 +142,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_breaks_it(sql: String, backslash: bool, brackets: bool, hash_comments: bool, dollars: bool) {
-            let lexis = Lexis { backslash, brackets, hash_comments, dollars };
+            let lexis = Lexis { backslash, brackets, hash_comments, dollars, ..Lexis::default() };
             let length = replace(&sql, lexis, |_, name| format!(":{name}")).sql.len();
             prop_assert_eq!(length, sql.len());
         }

@@ -1,6 +1,6 @@
 //! How a database writes SQL: quotes, placeholders, casts, upserts, types. Pure text; opens nothing.
 
-use crate::{Kind, Load, TableInfo, TableName};
+use crate::{Kind, Load, TableInfo, TableName, statement};
 
 /// What differs between databases in the SQL that jobs build.
 pub trait Dialect: Send + Sync {
@@ -51,6 +51,29 @@ pub trait Dialect: Send + Sync {
     /// Whether DDL commits the transaction that it stands in.
     fn ddl_commits(&self) -> bool;
 
+    /// Whether a statement that begins with these words (upper case) ends the transaction that it stands in.
+    fn ends_transaction(&self, words: &[&str]) -> bool {
+        statement::controls(words)
+    }
+
+    /// The type of a text of at most `length` characters that compares by its characters alone, whatever the
+    /// collation of the database.
+    fn exact_text(&self, length: u64) -> String {
+        format!("VARCHAR({length})")
+    }
+
+    /// The type of exact numbers of at most `digits` digits, `scale` of them behind the point. Where the type would
+    /// round later numbers for no need, it has no bounds.
+    fn decimal(&self, digits: u64, scale: u64) -> String {
+        let _unbounded = scale;
+        self.type_name(Kind::Decimal, Some(digits))
+    }
+
+    /// Whether text without a greatest length costs something: it can be in no key, or lies apart from its row.
+    fn bounds_text(&self) -> bool {
+        false
+    }
+
     /// Whether a row with a lower number can become visible after one with a higher number: several writers
     /// draw numbers in one order and commit in another.
     fn commits_late(&self) -> bool;
@@ -71,11 +94,17 @@ pub struct Lexis {
     pub brackets: bool,
     /// `#` starts a comment (MySQL).
     pub hash_comments: bool,
+    /// What stands in `/*! … */` is executed (MySQL).
+    pub code_in_comments: bool,
     /// `$tag$…$tag$` is a string, `E'…'` knows backslashes, comments nest (PostgreSQL).
     pub dollars: bool,
 }
 
-fn create_table<D: Dialect + ?Sized>(dialect: &D, table: &TableName, info: &TableInfo) -> String {
+pub(crate) fn create_table<D: Dialect + ?Sized>(
+    dialect: &D,
+    table: &TableName,
+    info: &TableInfo,
+) -> String {
     let list = |names: &[String]| {
         let quoted: Vec<String> = names.iter().map(|name| dialect.quote(name)).collect();
         quoted.join(", ")

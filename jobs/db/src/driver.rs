@@ -1,11 +1,10 @@
 //! The list of backends, and the way from a URL to a connection.
 
-use crate::{Connection, Error, ErrorKind, Result, Url, mysql, postgres, sqlite};
+use crate::{Connection, Dialect, Error, ErrorKind, Result, Url, mysql, postgres, sqlite};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// A backend: how it is called and how it connects.
-#[derive(Debug)]
 pub struct Driver {
     /// Its name in messages.
     pub name: &'static str,
@@ -13,6 +12,8 @@ pub struct Driver {
     pub schemes: &'static [&'static str],
     /// Opens a connection.
     pub connect: fn(&Url, &Options) -> Result<Box<dyn Connection>>,
+    /// How it writes SQL.
+    pub dialect: &'static dyn Dialect,
 }
 
 /// Every backend there is. A new one is one line here.
@@ -33,6 +34,12 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// What the server shows as this connection's program.
     pub program: String,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 impl Default for Options {
@@ -73,6 +80,13 @@ pub fn connect(url: &str, options: &Options) -> Result<Box<dyn Connection>> {
 fn driver(url: &Url) -> Result<&'static Driver> {
     backend(&url.scheme)
         .map_err(|why| Error::new(ErrorKind::Invalid, format!("connecting to {url}")).because(why))
+}
+
+/// How the database that `url` names writes SQL, without a connection; `None` where the scheme tells of no database.
+pub fn dialect_of(url: &str) -> Option<&'static dyn Dialect> {
+    let (scheme, _) = url.trim().split_once(':')?;
+    let driver = backend(&scheme.to_ascii_lowercase()).ok()?;
+    Some(driver.dialect)
 }
 
 /// The driver for a scheme, or which ones there are.

@@ -13,10 +13,12 @@ mod dictionary;
 mod driver;
 mod error;
 pub mod form;
+mod lexer;
 pub mod mysql;
 mod net;
 pub mod postgres;
 pub mod sqlite;
+pub mod statement;
 mod suspect;
 mod tabbed;
 mod url;
@@ -26,7 +28,7 @@ pub use connection::{
 };
 pub use dialect::{Dialect, Lexis};
 pub use dictionary::{ColumnInfo, Kind, TableInfo, TableName};
-pub use driver::{DRIVERS, Driver, Options, connect};
+pub use driver::{DRIVERS, Driver, Options, connect, dialect_of};
 pub use error::{Constraint, Error, ErrorKind};
 pub use url::{Host, Tls, Url};
 

@@ -1,6 +1,7 @@
 //! How MySQL and MariaDB write SQL. Pure text.
 
-use crate::{Dialect, Kind, Lexis, Load, Mode};
+use crate::dialect::create_table;
+use crate::{Dialect, Kind, Lexis, Load, Mode, TableInfo, TableName, statement};
 
 pub(super) struct Mysql;
 
@@ -73,6 +74,28 @@ impl Dialect for Mysql {
         true
     }
 
+    fn ends_transaction(&self, words: &[&str]) -> bool {
+        statement::controls(words) || commits(words)
+    }
+
+    fn create_table(&self, table: &TableName, info: &TableInfo) -> String {
+        // whatever the server's default is: rows that cannot be taken back are of no use here
+        format!("{} ENGINE=InnoDB", create_table(self, table, info))
+    }
+
+    fn exact_text(&self, length: u64) -> String {
+        format!("VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    }
+
+    fn decimal(&self, digits: u64, scale: u64) -> String {
+        // room for later numbers: 38 digits are what other databases have at most
+        format!("DECIMAL({},{})", digits.clamp(38, 65), scale.min(30))
+    }
+
+    fn bounds_text(&self) -> bool {
+        true
+    }
+
     fn commits_late(&self) -> bool {
         true
     }
@@ -85,8 +108,41 @@ impl Dialect for Mysql {
         Lexis {
             backslash: true,
             hash_comments: true,
+            code_in_comments: true,
             ..Lexis::default()
         }
+    }
+}
+
+/// Whether MySQL commits what is open before it does this.
+fn commits(words: &[&str]) -> bool {
+    match words {
+        ["CREATE" | "DROP", rest @ ..] => !rest.contains(&"TEMPORARY"),
+        ["SET", rest @ ..] => {
+            rest.iter().take(3).any(|word| *word == "AUTOCOMMIT")
+                || rest.first() == Some(&"PASSWORD")
+        }
+        [first, ..] => matches!(
+            *first,
+            "ALTER"
+                | "RENAME"
+                | "TRUNCATE"
+                | "GRANT"
+                | "REVOKE"
+                | "ANALYZE"
+                | "CHECK"
+                | "OPTIMIZE"
+                | "REPAIR"
+                | "FLUSH"
+                | "RESET"
+                | "LOCK"
+                | "UNLOCK"
+                | "INSTALL"
+                | "UNINSTALL"
+                | "CACHE"
+                | "XA"
+        ),
+        [] => false,
     }
 }
 

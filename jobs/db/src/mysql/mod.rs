@@ -37,4 +37,5 @@ pub const DRIVER: Driver = Driver {
     name: "mysql",
     schemes: &["mysql", "mariadb"],
     connect: connection::connect,
+    dialect: &dialect::Mysql,
 };

@@ -31,4 +31,5 @@ pub const DRIVER: Driver = Driver {
     name: "postgres",
     schemes: &["postgres", "postgresql"],
     connect: connection::connect,
+    dialect: &dialect::Postgres,
 };

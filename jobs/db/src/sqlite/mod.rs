@@ -26,4 +26,5 @@ pub const DRIVER: Driver = Driver {
     name: "sqlite",
     schemes: &["sqlite"],
     connect: connection::connect,
+    dialect: &dialect::Sqlite,
 };
