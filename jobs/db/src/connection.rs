@@ -1,7 +1,7 @@
 //! The face: what every backend implements and every job sees.
 //! Holds no code of any backend and no SQL.
 
-use crate::{Dialect, Error, Kind, Result, TableInfo, TableName};
+use crate::{Dialect, Error, Kind, Result, TableInfo, TableName, Transactions};
 use std::time::Duration;
 
 /// NULL, or UTF-8 text in the written form of the value's type (see [`crate::form`]).
@@ -50,6 +50,29 @@ pub trait Connection: Send {
             crate::ErrorKind::Other,
             format!("joining snapshot {name}"),
         ))
+    }
+
+    /// Whether [`crate::share_snapshot`] can work here, if the account may do what it takes.
+    fn shares_snapshots(&self) -> bool {
+        false
+    }
+
+    /// Keeps everybody from committing for a moment, where that is how connections come to share a snapshot; `false`
+    /// where it is not. Until [`Connection::release_writers`].
+    fn hold_writers(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Ends what [`Connection::hold_writers`] began. A snapshot that is open stays.
+    fn release_writers(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Lists the transactions that were open at some moment of this call. Only within a snapshot of this connection, which may be of no
+    /// more use afterwards: end it by [`Connection::rollback`].
+    fn transactions(&mut self) -> Result<Transactions> {
+        let why = format!("{} does not tell", self.dialect().name());
+        Ok(Transactions::Hidden(why))
     }
 
     /// Makes the transaction durable, or ends the snapshot.

@@ -17,10 +17,12 @@ mod lexer;
 pub mod mysql;
 mod net;
 pub mod postgres;
+mod snapshot;
 pub mod sqlite;
 pub mod statement;
 mod suspect;
 mod tabbed;
+mod transactions;
 mod url;
 
 pub use connection::{
@@ -30,6 +32,8 @@ pub use dialect::{Dialect, Lexis};
 pub use dictionary::{ColumnInfo, Kind, TableInfo, TableName};
 pub use driver::{DRIVERS, Driver, Options, connect, dialect_of};
 pub use error::{Constraint, Error, ErrorKind};
+pub use snapshot::share_snapshot;
+pub use transactions::{Transaction, Transactions, still_open};
 pub use url::{Host, Tls, Url};
 
 /// What every call of this crate returns.

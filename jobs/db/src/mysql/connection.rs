@@ -7,11 +7,12 @@ use super::loader::MysqlLoader;
 use super::login::Login;
 use super::rows::MysqlRows;
 use super::statement::{drain, prepare};
+use super::transactions;
 use super::wire::{Done, Wire};
 use crate::net::{Address, Guard, Watch};
 use crate::{
     Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
-    TableInfo, TableName, Url,
+    TableInfo, TableName, Transactions, Url,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +179,31 @@ impl Connection for MysqlConnection {
             doing,
             "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
         )
+    }
+
+    fn shares_snapshots(&self) -> bool {
+        true
+    }
+
+    /// A read lock on everything: the only way to keep commits apart from the snapshots of several connections. It is not waited for
+    /// long, since everybody who writes waits behind it.
+    fn hold_writers(&mut self) -> Result<bool> {
+        let doing = "holding all writers for a moment";
+        self.run(
+            doing,
+            "SET @wait_before = @@lock_wait_timeout, SESSION lock_wait_timeout = 5",
+        )?;
+        let held = self.run(doing, "FLUSH TABLES WITH READ LOCK");
+        self.run(doing, "SET SESSION lock_wait_timeout = @wait_before")?;
+        held.map(|()| true)
+    }
+
+    fn release_writers(&mut self) -> Result<()> {
+        self.run("letting writers go on", "UNLOCK TABLES")
+    }
+
+    fn transactions(&mut self) -> Result<Transactions> {
+        transactions::open(self)
     }
 
     fn commit(&mut self) -> Result<()> {

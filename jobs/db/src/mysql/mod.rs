@@ -27,6 +27,7 @@ mod refused;
 mod rows;
 mod statement;
 mod target;
+mod transactions;
 mod value;
 mod wire;
 

@@ -6,11 +6,12 @@ use super::fault::{Trouble, fault};
 use super::loader::PostgresLoader;
 use super::login::log_in;
 use super::rows::PostgresRows;
+use super::transactions;
 use super::wire::Wire;
 use crate::net::{Address, Guard};
 use crate::{
     Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
-    TableInfo, TableName, Url,
+    TableInfo, TableName, Transactions, Url,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -246,6 +247,14 @@ impl Connection for PostgresConnection {
             self.rollback()?;
         }
         joined
+    }
+
+    fn shares_snapshots(&self) -> bool {
+        true
+    }
+
+    fn transactions(&mut self) -> Result<Transactions> {
+        transactions::open(self)
     }
 
     fn commit(&mut self) -> Result<()> {

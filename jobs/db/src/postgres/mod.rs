@@ -22,6 +22,7 @@ mod login;
 mod plan;
 mod refused;
 mod rows;
+mod transactions;
 mod wire;
 
 use crate::Driver;

@@ -188,6 +188,57 @@ pub(crate) fn parts_share_a_snapshot(place: &Place) {
     assert!(second.join_snapshot("no such").is_err() && !second.in_transaction());
 }
 
+pub(crate) fn several_connections_see_one_moment(place: &Place) {
+    let (mut first, mut second, mut third) = (place.connect(), place.connect(), place.connect());
+    place.table(&mut *first, &[("!id", Kind::Integer)]);
+    load(&mut *first, &["id"], Mode::Append, &[&[Some("1")]]);
+    db::share_snapshot(&mut *first, &mut [&mut *second, &mut *third]).unwrap();
+    place
+        .connect()
+        .execute("INSERT INTO t (id) VALUES (2)", &[])
+        .unwrap();
+    for reader in [&mut first, &mut second, &mut third] {
+        assert_eq!(crate::place::count(&mut **reader), "1");
+        reader.commit().unwrap();
+    }
+    assert_eq!(crate::place::count(&mut *first), "2");
+}
+
+/// What the server tells of open transactions, with which of `earlier` are open still.
+fn look(reader: &mut dyn db::Connection, earlier: &[String]) -> (Vec<String>, Vec<String>) {
+    reader.begin_snapshot().unwrap();
+    let told = reader.transactions().unwrap();
+    reader.rollback().unwrap();
+    let db::Transactions::Listed(open) = told else {
+        panic!("{told:?}");
+    };
+    let ids = open.iter().map(|one| one.id.clone()).collect();
+    (ids, db::still_open(earlier, &open))
+}
+
+pub(crate) fn open_transactions_are_told(place: &Place) {
+    let (mut reader, mut writer) = (place.connect(), place.connect());
+    place.table(&mut *writer, &[("!id", Kind::Integer)]);
+    let (before, _) = look(&mut *reader, &[]);
+    writer.begin().unwrap();
+    writer
+        .execute("INSERT INTO t (id) VALUES (1)", &[])
+        .unwrap();
+    // at once, although a server may keep its list for a while
+    let (open, _) = look(&mut *reader, &[]);
+    let mine: Vec<String> = open.into_iter().filter(|id| !before.contains(id)).collect();
+    assert!(!mine.is_empty());
+    let (_, left) = look(&mut *reader, &mine);
+    assert!(!left.is_empty());
+    writer.commit().unwrap();
+    // other tests have statements under way, too
+    let ended = (0..50).try_fold(left, |left, _| {
+        let (_, left) = look(&mut *reader, &left);
+        (!left.is_empty()).then_some(left)
+    });
+    assert_eq!(ended, None);
+}
+
 pub(crate) fn a_killed_session_is_transient(place: &Place) {
     let mut victim = place.connect();
     let id = value(&mut *victim, place.session).unwrap();
