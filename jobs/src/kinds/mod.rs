@@ -5,6 +5,7 @@ mod convert;
 mod exec;
 mod extract;
 mod ingest;
+mod report;
 mod sweep;
 
 use crate::job::Kind;
@@ -15,6 +16,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<exec::Exec>(),
     Kind::of::<extract::Extract>(),
     Kind::of::<ingest::Ingest>(),
+    Kind::of::<report::Report>(),
     Kind::of::<sweep::Sweep>(),
 ];
 

@@ -35,7 +35,7 @@ impl Zone {
 
     /// The first instant at which the wall clock shows a time later than `local`, to the second. For a time
     /// in a gap that is the gap's end. `None` only at the ends of the calendar.
-    pub(crate) fn first_after(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    pub fn first_after(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         // the widest offsets are within 15 hours of UTC, a gap is at most a day
         let reach = TimeDelta::hours(40);
         let mut before = local.checked_sub_signed(reach)?.and_utc().timestamp();
