@@ -10,3 +10,5 @@ mod exactly_once;
 mod faults;
 mod hang;
 mod lab;
+mod report;
+mod services;

@@ -42,7 +42,7 @@ pub(crate) fn controls(words: &[&str]) -> bool {
 }
 
 /// The head of each statement, in order.
-fn heads(sql: &str, lexis: Lexis) -> Vec<Head> {
+pub fn heads(sql: &str, lexis: Lexis) -> Vec<Head> {
     let text = opened(sql, lexis);
     let mut heads = vec![Reading::default()];
     let (mut at, mut before) = (0, ' ');

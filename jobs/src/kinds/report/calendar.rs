@@ -91,6 +91,15 @@ pub(super) enum Form {
 }
 
 impl Form {
+    /// Every form by its name.
+    pub(super) const ALL: [(&str, Form); 5] = [
+        ("utc", Form::Utc),
+        ("local", Form::Local),
+        ("iso", Form::Iso),
+        ("date", Form::Date),
+        ("unix", Form::Unix),
+    ];
+
     /// Whether windows are cut on the wall clock.
     fn on_wall(self) -> bool {
         matches!(self, Form::Local | Form::Date)
@@ -184,13 +193,23 @@ impl Line {
         }
     }
 
-    /// A position as the SQL gets it.
+    /// A position as the SQL gets it in the report's own form.
     pub(super) fn bound(&self, position: Position) -> String {
-        match self.form {
-            Form::Utc | Form::Local => position.0.format("%Y-%m-%d %H:%M:%S").to_string(),
-            Form::Iso => position.0.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            Form::Date => position.0.format("%Y-%m-%d").to_string(),
-            Form::Unix => position.0.and_utc().timestamp().to_string(),
+        self.bound_as(position, self.form)
+    }
+
+    /// A position as the SQL gets it in a form. Of a time on the wall clock that comes twice, the first is meant.
+    pub(super) fn bound_as(&self, position: Position, form: Form) -> String {
+        let at = match (form.on_wall(), self.form.on_wall()) {
+            (true, _) => self.local(position.0),
+            (false, true) => instant(position.0, self.zone).unwrap_or(position.0),
+            (false, false) => position.0,
+        };
+        match form {
+            Form::Utc | Form::Local => at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            Form::Iso => at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Form::Date => at.format("%Y-%m-%d").to_string(),
+            Form::Unix => at.and_utc().timestamp().to_string(),
         }
     }
 
@@ -560,6 +579,11 @@ mod tests {
                     .and_time(NaiveTime::MIN)
             )),
             "86400"
+        );
+        assert_eq!(berlin.bound_as(berlin.start(), Form::Date), "2026-06-01");
+        assert_eq!(
+            wall.bound_as(wall.start(), Form::Iso),
+            "2026-05-31T22:00:00Z"
         );
         let title = |line: &Line| line.title(&line.window(line.start()).unwrap());
         assert_eq!(title(&berlin), "2026-06-01 to 2026-06-02 (Europe/Berlin)");

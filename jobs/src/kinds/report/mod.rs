@@ -58,6 +58,9 @@ impl Job for Report {
 
     fn new(params: Params) -> Result<Self, Invalid> {
         let (line, only) = params.validate()?;
+        if let Some(dialect) = db::dialect_of(&params.database.url) {
+            Script::new(&params, dialect)?;
+        }
         Ok(Report {
             params,
             line,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{Form, Line, Position, Size};
+use super::sql::end_of_window;
 use crate::data::Compression;
 use crate::job::Invalid;
 
@@ -55,7 +56,8 @@ pub(super) struct Period {
     /// The zone of calendar units, and of times without one.
     #[serde(default = "utc")]
     pub(super) tz: Zone,
-    /// How the ends of a window are handed to the SQL.
+    /// How the SQL gets the ends of a window by `:from` and `:to`. `:from_utc`, `:from_local`, `:from_iso`, `:from_date` and `:from_unix`
+    /// (and the same of `to`) are there besides.
     #[serde(default)]
     pub(super) form: Form,
     /// How many windows a run may catch up with; 0: all that are due.
@@ -315,7 +317,7 @@ impl Params {
     fn validate_names(&self) -> Result<(), Invalid> {
         for (at, param) in self.params.iter().enumerate() {
             let path = format!("param[{}].name", at + 1);
-            if ["from", "to"].contains(&param.name.as_str()) {
+            if end_of_window(&param.name, self.period.form).is_some() {
                 return Err(Invalid::new(
                     path,
                     format!("the name {} is taken by the window itself", param.name),

@@ -1,6 +1,7 @@
 //! The SQL of a report, made ready for a database: names become placeholders, and what would end the window's transaction
 //! is refused. Pure text; runs nothing.
 
+use db::statement::Head;
 use db::{Dialect, Kind};
 
 use super::calendar::{Form, Line, Window};
@@ -14,8 +15,7 @@ pub(super) struct Statement {
     pub(super) at: String,
     pub(super) sql: String,
     names: Vec<String>,
-    /// Its first words, in upper case.
-    head: Vec<String>,
+    head: Head,
 }
 
 /// All SQL of a report.
@@ -32,16 +32,17 @@ pub(super) struct Values(Vec<(String, String)>);
 impl Values {
     /// The values of a window and those of the job file.
     pub(super) fn of(params: &Params, line: &Line, window: &Window) -> Values {
-        let own = [
-            ("from", line.bound(window.from)),
-            ("to", line.bound(window.to)),
-        ];
-        let own = own.map(|(name, value)| (name.to_owned(), value));
+        let ends = [("from", window.from), ("to", window.to)];
+        let own = ends.into_iter().flat_map(|(name, end)| {
+            let forms = Form::ALL
+                .map(|(form, as_form)| (format!("{name}_{form}"), line.bound_as(end, as_form)));
+            std::iter::once((name.to_owned(), line.bound(end))).chain(forms)
+        });
         let given = params
             .params
             .iter()
             .map(|param| (param.name.clone(), param.value.clone()));
-        Values(own.into_iter().chain(given).collect())
+        Values(own.chain(given).collect())
     }
 
     fn find(&self, name: &str) -> Option<&str> {
@@ -82,13 +83,15 @@ impl Statement {
 
     /// Whether it speaks of the window.
     pub(super) fn is_windowed(&self) -> bool {
-        self.names.iter().any(|name| name == "from" || name == "to")
+        self.names
+            .iter()
+            .any(|name| end_of_window(name, Form::Utc).is_some())
     }
 
     /// Whether every database can plan it without running it.
     pub(super) fn is_explainable(&self) -> bool {
         matches!(
-            self.head.first().map(String::as_str),
+            self.head.words.first().map(String::as_str),
             Some("SELECT" | "WITH" | "VALUES" | "INSERT" | "UPDATE" | "DELETE" | "REPLACE")
         )
     }
@@ -112,7 +115,7 @@ impl Script {
         };
         if let Some(select) = &select
             && !matches!(
-                select.head.first().map(String::as_str),
+                select.head.words.first().map(String::as_str),
                 Some("SELECT" | "WITH" | "VALUES" | "TABLE")
             )
         {
@@ -127,6 +130,17 @@ impl Script {
     /// Every statement, in order.
     pub(super) fn all(&self) -> impl Iterator<Item = &Statement> {
         self.steps.iter().chain(&self.select)
+    }
+}
+
+/// The form in which a name stands for an end of the window: `:from` and `:to` in the report's own, `:from_date` and so on in that one.
+pub(super) fn end_of_window(name: &str, own: Form) -> Option<Form> {
+    let (end, form) = name.split_once('_').unwrap_or((name, ""));
+    let known = Form::ALL.iter().find(|(known, _)| *known == form);
+    match (end, form, known) {
+        ("from" | "to", "", _) if !name.ends_with('_') => Some(own),
+        ("from" | "to", _, Some((_, form))) => Some(*form),
+        _ => None,
     }
 }
 
@@ -147,43 +161,28 @@ fn statement(
     sql: &str,
     dialect: &dyn Dialect,
 ) -> Result<Statement, Invalid> {
-    let bare = db::bind::bare(sql, dialect.lexis());
-    let words = |text: &str| -> Vec<String> {
-        let words = text
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|word| !word.is_empty());
-        words.take(3).map(str::to_uppercase).collect()
-    };
-    let mut parts = bare.split(';').filter(|part| !part.trim().is_empty());
-    let head = parts.next().map(words).unwrap_or_default();
+    let mut heads = db::statement::heads(sql, dialect.lexis()).into_iter();
     let wrong = |why: String| Err(Invalid::new(at.clone(), why));
-    if head.is_empty() {
+    let Some(head) = heads.next() else {
         return wrong("there is no statement".to_owned());
-    }
-    if parts.next().is_some() {
+    };
+    if heads.next().is_some() {
         return wrong("several statements: each needs a <step> of its own".to_owned());
     }
-    if ends_transactions(&head) {
+    if let Some(head) = db::statement::ending_transaction(sql, dialect) {
         return wrong(format!(
-            "{} would end the transaction that keeps the window's rows and its cursor together",
-            head[0]
+            "{head} would end the transaction that keeps the window's rows and its cursor together"
         ));
     }
-    if dialect.ddl_commits() && commits(&head) {
-        let why = "commits on this database, and with it half of the window: do it before, or by a TEMPORARY TABLE";
-        return wrong(format!("{} {why}", head[0]));
-    }
-    let named =
-        db::bind::named_with(
-            sql.trim().trim_end_matches(';'),
-            dialect,
-            |number, name| match name {
-                "from" | "to" => place(dialect, params.period.form, number),
-                _ => dialect.placeholder(number),
-            },
-        );
+    let named = db::bind::named_with(sql.trim().trim_end_matches(';'), dialect, |number, name| {
+        match end_of_window(name, params.period.form) {
+            Some(form) => place(dialect, form, number),
+            None => dialect.placeholder(number),
+        }
+    });
     let known = |name: &String| {
-        name == "from" || name == "to" || params.params.iter().any(|param| param.name == *name)
+        end_of_window(name, params.period.form).is_some()
+            || params.params.iter().any(|param| param.name == *name)
     };
     if let Some(name) = named.names.iter().find(|name| !known(name)) {
         return wrong(format!(
@@ -196,42 +195,6 @@ fn statement(
         names: named.names,
         head,
     })
-}
-
-/// Whether a statement begins or ends a transaction, on any database.
-fn ends_transactions(head: &[String]) -> bool {
-    let first = head.first().map_or("", String::as_str);
-    matches!(
-        first,
-        "BEGIN"
-            | "START"
-            | "COMMIT"
-            | "END"
-            | "ROLLBACK"
-            | "ABORT"
-            | "SAVEPOINT"
-            | "RELEASE"
-            | "PREPARE"
-            | "XA"
-    ) || head.starts_with(&["SET".to_owned(), "TRANSACTION".to_owned()])
-        || (first == "SET"
-            && head[1..]
-                .iter()
-                .any(|word| word.eq_ignore_ascii_case("AUTOCOMMIT")))
-}
-
-/// Whether a statement commits by the way where DDL does: what MySQL and MariaDB list as causing an implicit commit.
-fn commits(head: &[String]) -> bool {
-    let word = |at: usize| head.get(at).map_or("", String::as_str);
-    match word(0) {
-        "CREATE" | "DROP" => word(1) != "TEMPORARY" && word(2) != "TEMPORARY",
-        "ALTER" | "RENAME" | "TRUNCATE" | "GRANT" | "REVOKE" | "ANALYZE" | "OPTIMIZE"
-        | "REPAIR" | "CHECK" | "CACHE" | "FLUSH" | "RESET" | "LOCK" | "UNLOCK" | "INSTALL"
-        | "UNINSTALL" | "CHANGE" | "STOP" => true,
-        "LOAD" => word(1) == "INDEX",
-        "SET" => word(1) == "PASSWORD",
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -253,9 +216,7 @@ mod tests {
         let params = params(
             r#"<param name="x" value="7"/><step>DELETE FROM t WHERE d >= :from AND d &lt; :to AND x = :x;</step>"#,
         );
-        let dialect = db::connect("sqlite::memory:", &db::Options::default())
-            .unwrap()
-            .dialect();
+        let dialect = db::dialect_of("sqlite:").unwrap();
         let script = Script::new(&params, dialect).unwrap();
         assert_eq!(
             script.steps[0].sql,
@@ -271,6 +232,7 @@ mod tests {
                 Some(b"7")
             ]
         );
+        assert_eq!(values.find("to_unix"), Some("1767312000"));
         assert_eq!(
             script.steps[0].shown(&values),
             ":from = 2026-01-01 00:00:00, :to = 2026-01-02 00:00:00, :x = 7"
@@ -283,7 +245,6 @@ mod tests {
                 "step[2]",
             ),
             ("<step>/* now */ commit</step>", "step[1]"),
-            ("<step>SET autocommit = 1</step>", "step[1]"),
             (
                 "<select>DELETE FROM t</select><output dir=\"o\" file=\"F\"/>",
                 "select",
@@ -292,30 +253,14 @@ mod tests {
             let params = self::params(body);
             assert_eq!(Script::new(&params, dialect).unwrap_err().at, at, "{body}");
         }
+        let mysql = db::dialect_of("mysql:").unwrap();
+        let made = |sql: &str| Script::new(&self::params(sql), mysql).map(drop);
+        assert_eq!(
+            made("<step>SET autocommit = 1</step>").unwrap_err().at,
+            "step[1]"
+        );
+        assert!(made("<step>CREATE TABLE t (a INT)</step>").is_err());
+        assert!(made("<step>CREATE TEMPORARY TABLE t (a INT)</step>").is_ok());
         assert!(Script::new(&self::params("<step>SELECT ';' -- ; \n ; </step>"), dialect).is_ok());
-    }
-
-    #[test]
-    fn what_commits_by_the_way_is_known() {
-        let head = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        for text in [
-            "CREATE TABLE T",
-            "DROP TABLE T",
-            "ALTER TABLE T",
-            "TRUNCATE T",
-            "CREATE OR REPLACE",
-            "SET PASSWORD FOR",
-        ] {
-            assert!(commits(&head(text)), "{text}");
-        }
-        for text in [
-            "CREATE TEMPORARY TABLE",
-            "DROP TEMPORARY TABLE",
-            "INSERT INTO T",
-            "SET X 1",
-            "LOAD DATA LOCAL",
-        ] {
-            assert!(!commits(&head(text)), "{text}");
-        }
     }
 }

@@ -166,8 +166,6 @@ fn files_are_named_by_their_windows() {
         String::from_utf8(found.unwrap_or_else(|| panic!("no {name}")).1).unwrap()
     };
     assert_eq!(shown("S_2026-01-02.csv"), "day,amount\n2026-01-02,852\n");
-    let mut cx = Context::fake_on(&FakeDisk::new(), dir.path());
-    cx.set_now(at("2026-01-02T12:00:00Z"));
     let disk = FakeDisk::new();
     let mut cx = Context::fake_on(&disk, dir.path());
     cx.set_now(at("2026-01-02T12:00:00Z"));
@@ -300,7 +298,7 @@ fn parameters_that_do_not_fit_are_told_with_their_place() {
         "into.mode"
     );
     assert_eq!(
-        wrong(day, &format!("<param name=\"to\" value=\"1\"/>{step}")),
+        wrong(day, &format!("<param name=\"to_date\" value=\"1\"/>{step}")),
         "param[1].name"
     );
     assert_eq!(
