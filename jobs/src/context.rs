@@ -3,6 +3,7 @@
 
 mod fake;
 mod waiting;
+mod worker;
 
 use std::{
     cell::Cell,
@@ -27,6 +28,8 @@ use crate::{
     world::{World, state_file},
 };
 pub use crate::{link::Link, progress::Total};
+pub(crate) use worker::Crew;
+use worker::Shown;
 
 /// How long a connection may take to come about, all its hosts together, before the job counts as hung.
 const CONNECT: Duration = Duration::from_secs(120);
@@ -40,6 +43,8 @@ pub struct Context {
     cancels: Cancels,
     clock: Clock,
     meter: Option<Meter>,
+    /// Of a thread that shares a job's work: what it shows to the job's own.
+    signs: Option<Shown>,
     rows: Cell<u64>,
     bytes: Cell<u64>,
     /// Tests: the checkpoint at which a stop is asked for.
@@ -74,6 +79,7 @@ impl Context {
             } else {
                 Meter::on_terminal(&world.job)
             },
+            signs: None,
             rows: Cell::default(),
             bytes: Cell::default(),
             fuse: Cell::default(),
@@ -104,6 +110,9 @@ impl Context {
         if let Some(pulse) = &self.world.pulse {
             pulse.beat();
         }
+        if let Some(Shown(signs)) = &self.signs {
+            signs.beat();
+        }
     }
 
     /// Announces a step that cannot beat (one long statement, a rename on a slow share) and how long it may take.
@@ -112,13 +121,20 @@ impl Context {
         if let Some(pulse) = &self.world.pulse {
             pulse.step(what, budget);
         }
-        Step(self.world.pulse.clone())
+        let signs = self.signs.as_ref().map(|shown| Arc::clone(&shown.0));
+        if let Some(signs) = &signs {
+            signs.step(Some(budget));
+        }
+        Step(self.world.pulse.clone(), signs)
     }
 
     /// Says what the job is at, for `status` and the progress line: `reading WEATHER_1.xml`.
     pub fn phase(&self, text: &str) {
         if let Some(pulse) = &self.world.pulse {
             pulse.phase(text);
+        }
+        if let Some(Shown(signs)) = &self.signs {
+            signs.phase(text);
         }
         if let Some(meter) = &self.meter {
             meter.phase(text, self.rows.get(), self.bytes.get());
@@ -129,6 +145,9 @@ impl Context {
     pub fn progress(&self, rows: u64, bytes: u64) {
         self.rows.set(self.rows.get() + rows);
         self.bytes.set(self.bytes.get() + bytes);
+        if let Some(Shown(signs)) = &self.signs {
+            signs.progress(rows, bytes);
+        }
         self.show_progress();
     }
 
@@ -272,12 +291,15 @@ impl Context {
 
 /// A step in progress; done when dropped.
 #[must_use = "the step is over when this is dropped"]
-pub struct Step(Option<Pulse>);
+pub struct Step(Option<Pulse>, Option<Arc<worker::Signs>>);
 
 impl Drop for Step {
     fn drop(&mut self) {
         if let Some(pulse) = &self.0 {
             pulse.step_done();
+        }
+        if let Some(signs) = &self.1 {
+            signs.step(None);
         }
     }
 }

@@ -2,13 +2,25 @@
 //!
 //! A row (job, file name, content hash; unique) goes into the transaction that carries the file's rows, before them. Whoever repeats the
 //! load after a crash meets it there: also while the COMMIT of the killed run is still on its way, for then the unique key makes the newcomer wait.
+//! Names compare exactly, whatever the database's collation is.
 //! This room knows rows of the ledger and no files.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use db::{ColumnInfo, Connection, Constraint, ErrorKind, Kind, TableInfo, TableName};
+use db::{ColumnInfo, Connection, ErrorKind, Kind, Load, Mode, TableInfo, TableName};
 
 /// The ledger's table in the target database.
 pub const TABLE: &str = "procctl_ledger";
+
+/// Its columns.
+const COLUMNS: [&str; 7] = [
+    "job",
+    "file",
+    "hash",
+    "done",
+    "position",
+    "rejected",
+    "loaded_at",
+];
 
 /// What the ledger says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +72,10 @@ pub fn prepare(db: &mut dyn Connection) -> db::Result<()> {
     if db.dictionary(&table)?.is_some() {
         return Ok(());
     }
+    let dialect = db.dialect();
     let text = |name: &str, length| ColumnInfo {
         nullable: false,
-        length: Some(length),
+        declared: dialect.exact_text(length),
         ..ColumnInfo::new(name, Kind::Text)
     };
     let number = |name: &str| ColumnInfo {
@@ -90,35 +103,46 @@ pub fn prepare(db: &mut dyn Connection) -> db::Result<()> {
     }
 }
 
-/// Looks a file up and enters it if it is new; belongs into the transaction that loads it.
+/// Looks a file up and enters it if it is new; belongs into the transaction that loads it. Where another transaction
+/// enters the same file at this moment, this waits for its end, and knows then.
 ///
 /// # Errors
-/// Those of the database; a file that another transaction enters at this moment is [`ErrorKind::Busy`].
+/// Those of the database.
 pub fn enter(db: &mut dyn Connection, key: &Key<'_>, now: DateTime<Utc>) -> db::Result<Entry> {
-    if let Some(entry) = look(db, key)? {
-        return Ok(entry);
-    }
-    let mark = |n| db.dialect().placeholder(n);
-    let sql = format!(
-        "INSERT INTO {TABLE} (job, file, hash, done, position, rejected, loaded_at) VALUES ({}, {}, {}, 0, 0, 0, {})",
-        mark(1),
-        mark(2),
-        mark(3),
-        mark(4)
-    );
+    let columns = COLUMNS.map(str::to_owned);
+    let table = TableName::new(TABLE);
+    let sql = db.dialect().insert(&Load {
+        table: &table,
+        columns: &columns,
+        mode: Mode::Skip,
+    });
     let time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
     let [job, file, hash] = key.cells();
-    match db.execute(&sql, &[job, file, hash, Some(time.as_bytes())]) {
-        Ok(_) => Ok(Entry::New),
-        Err(error) if error.kind() == ErrorKind::Constraint(Constraint::Unique) => {
-            Err(db::Error::new(
-                ErrorKind::Busy,
-                format!("entering {} into the ledger", key.file),
-            )
-            .because(error))
-        }
-        Err(error) => Err(error),
+    let none = Some(&b"0"[..]);
+    let row = [job, file, hash, none, none, none, Some(time.as_bytes())];
+    if db.execute(&sql, &row)? > 0 {
+        return Ok(Entry::New);
     }
+    let missing = || {
+        let action = format!("entering {} into the ledger", key.file);
+        db::Error::new(ErrorKind::Busy, action)
+    };
+    look(db, key)?.ok_or_else(missing)
+}
+
+/// Forgets other contents of the same name: if one of them comes again, it counts as new.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget_others(db: &mut dyn Connection, key: &Key<'_>) -> db::Result<()> {
+    let mark = |n| db.dialect().placeholder(n);
+    let sql = format!(
+        "DELETE FROM {TABLE} WHERE job = {} AND file = {} AND hash <> {}",
+        mark(1),
+        mark(2),
+        mark(3)
+    );
+    db.execute(&sql, &key.cells()).map(|_| ())
 }
 
 /// What the ledger says of a file, without entering it.
@@ -222,5 +246,8 @@ mod tests {
         assert_eq!(enter(&mut *db, &key, Utc::now()).unwrap(), Entry::Loaded);
         let other = Key { hash: "01", ..key };
         assert_eq!(enter(&mut *db, &other, Utc::now()).unwrap(), Entry::New);
+        forget_others(&mut *db, &other).unwrap();
+        assert_eq!(look(&mut *db, &key).unwrap(), None);
+        assert!(look(&mut *db, &other).unwrap().is_some());
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use db::Reject;
 
-use super::load::{Fault, Source};
+use super::load::Fault;
 use super::reading::Places;
+use super::source::Source;
 use crate::context::Context;
 use crate::data::{BadRow, Place, Record, Rejects};
 use crate::error::Error;

@@ -3,28 +3,23 @@
 //! The order is what makes it exactly once: ledger row, rows, reject file published, COMMIT; the caller moves the input only then.
 //! This file decides nothing about folders beyond the reject file's name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use db::{Connection, Load, Mode as Clash, TableInfo, TableName};
 
 use super::bad::Bad;
-use super::mapping::{Growth, Guess, Mapping};
+use super::create;
+use super::mapping::{Growth, Mapping};
 use super::params::{Mode, Table};
 use super::reading::Reading;
+use super::source::{PEEK, Source, broken, names, open};
 use crate::context::Context;
-use crate::data::{BadFile, Format, Place, Reading as Layout, Record, Rows, Step};
+use crate::data::{Record, Rows};
 use crate::error::Error;
-use crate::input::Input;
 use crate::job::Tally;
 use crate::ledger::{self, Entry, Progress};
 use crate::rejects::Parts;
-
-/// Rows read for the names of columns before the load begins; a name that turns up later costs a second pass.
-const PEEK: u64 = 1_000;
-
-/// Rows between two looks at stop requests and progress.
-pub(super) const STRIDE: u64 = 256;
 
 /// What one statement that cannot beat may take.
 const STEP: Duration = Duration::from_secs(600);
@@ -32,10 +27,14 @@ const STEP: Duration = Duration::from_secs(600);
 /// What became of a unit.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// Its rows are in the table, durably.
-    Loaded(Tally),
+    /// Its rows are in the table, durably; so many of them were there already and stayed as they were.
+    Loaded(Tally, u64),
     /// The ledger has it already.
     Known,
+    /// It is another one than when the pass began: a matter for the next pass.
+    Changed,
+    /// It is not there any more.
+    Gone,
     /// It cannot be loaded as it is; nothing of it is in the table but what earlier transactions of `commit="N"` hold.
     Bad(String),
 }
@@ -46,8 +45,21 @@ pub(super) enum Fault {
     Grown,
     /// The file is at fault.
     Refused(String),
+    /// The file is not the one that it was.
+    Changed,
     /// Something else is.
     Other(Error),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Grown => f.write_str("it has more columns than were seen"),
+            Fault::Refused(reason) => f.write_str(reason),
+            Fault::Changed => f.write_str("it has changed"),
+            Fault::Other(error) => write!(f, "{}", error.chain()),
+        }
+    }
 }
 
 impl<E: Into<Error>> From<E> for Fault {
@@ -56,31 +68,13 @@ impl<E: Into<Error>> From<E> for Fault {
     }
 }
 
-/// A broken file is its own fault; a disk that cannot be read is not.
-pub(super) fn broken(input: &Input, error: BadFile) -> Fault {
-    match error {
-        BadFile::Io { source, .. } => Fault::Other(Error::io("read", &input.path)(source)),
-        content @ BadFile::Content { .. } => Fault::Refused(content.to_string()),
+/// What the database says of rows is the file's fault; the rest is not.
+pub(super) fn of_rows(error: db::Error) -> Fault {
+    if error.is_row_error() {
+        Fault::Refused(Error::Database(error).chain())
+    } else {
+        Fault::Other(Error::Database(error))
     }
-}
-
-/// Opens a file for its rows; the outer error is the disk's, the inner one the file's.
-pub(super) fn open(cx: &Context, input: &Input) -> Result<Result<Box<dyn Rows>, BadFile>, Error> {
-    let Some(format) = Format::of(&input.name) else {
-        let reason =
-            "its name does not tell the format: .xml, .csv or .jsonl, also with .gz or .zst";
-        return Ok(Err(BadFile::content(Place::START, reason)));
-    };
-    let file = cx.disk().open(&input.path)?;
-    Ok(Layout::of(format, &input.name).open(file))
-}
-
-/// A file to be loaded, with the hash of its content.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) input: Input,
-    /// BLAKE3 in hex.
-    pub(super) hash: String,
 }
 
 /// The load of one unit.
@@ -90,7 +84,9 @@ pub(super) struct Unit<'a> {
     pub(super) table: &'a Table,
     pub(super) sources: &'a [Source],
     /// Where reject files go.
-    pub(super) rejects: PathBuf,
+    pub(super) rejects: &'a Path,
+    /// What the dictionary said of the table, from one file to the next.
+    pub(super) known: &'a mut Option<TableInfo>,
 }
 
 impl Unit<'_> {
@@ -112,13 +108,20 @@ impl Unit<'_> {
                     return Ok(fate);
                 }
                 Err(fault) => {
-                    self.db.rollback()?;
+                    *self.known = None;
+                    let undone = self.db.rollback();
+                    // of a connection that broke, what broke it tells more than that nothing can be undone by it
+                    if let Fault::Other(error) = fault {
+                        return Err(error);
+                    }
+                    undone?;
                     match fault {
                         Fault::Grown => columns = self.scan(None),
                         Fault::Refused(reason) => {
                             self.parts().try_for_each(|parts| parts.join(self.cx))?;
                             return Ok(Fate::Bad(reason));
                         }
+                        Fault::Changed => return Ok(Fate::Changed),
                         Fault::Other(error) => return Err(error),
                     }
                 }
@@ -128,35 +131,15 @@ impl Unit<'_> {
 
     /// What is kept of the files' bad rows while their load takes several transactions.
     fn parts(&self) -> impl Iterator<Item = Parts<'_>> {
-        self.sources
-            .iter()
-            .map(|source| source.parts(&self.rejects))
+        self.sources.iter().map(|source| source.parts(self.rejects))
     }
 
     /// The names of each file's columns, from its first rows or from all.
     fn scan(&self, most: Option<u64>) -> Result<Vec<Vec<String>>, Fault> {
         self.sources
             .iter()
-            .map(|source| self.names(source, most))
+            .map(|source| names(self.cx, &source.input, most))
             .collect()
-    }
-
-    fn names(&self, source: &Source, most: Option<u64>) -> Result<Vec<String>, Fault> {
-        let mut rows = self.open(source)?;
-        let mut record = Record::new();
-        let mut read = 0;
-        while most.is_none_or(|most| read < most) {
-            // a row that cannot be read is met again by the load itself
-            match rows.read(&mut record) {
-                Ok(Step::End) | Err(BadFile::Content { .. }) => break,
-                Ok(_) => read += 1,
-                Err(error) => return Err(broken(&source.input, error)),
-            }
-            if read % STRIDE == 0 {
-                self.cx.checkpoint()?;
-            }
-        }
-        Ok(rows.columns().to_vec())
     }
 
     fn open(&self, source: &Source) -> Result<Box<dyn Rows>, Fault> {
@@ -165,108 +148,113 @@ impl Unit<'_> {
 
     /// One try, in a transaction of its own.
     fn attempt(&mut self, columns: &[Vec<String>]) -> Result<Fate, Fault> {
-        self.db.begin()?;
-        let mut entries = Vec::with_capacity(self.sources.len());
-        for source in self.sources {
-            entries.push(ledger::enter(
-                self.db,
-                &source.key(self.cx.job()),
-                self.cx.now(),
-            )?);
+        let name = TableName::parse(&self.table.name);
+        let makes = self.table.create && self.known.is_none();
+        // DDL that commits comes before the transaction, or there would be none
+        if makes && self.db.dialect().ddl_commits() && self.db.dictionary(&name)?.is_none() {
+            let _step = self.cx.step("making the table", STEP);
+            create::make(self.cx, self.db, self.table, &name, self.sources)?;
         }
+        self.db.begin()?;
+        let entries = self.enter()?;
         if entries.iter().all(|entry| *entry == Entry::Loaded) {
             self.db.rollback()?;
             return Ok(Fate::Known);
         }
         self.run_sql("before-sql", self.table.before_sql.as_deref())?;
-        let name = TableName::parse(&self.table.name);
         let info = self.target(&name)?;
         if self.table.mode == Mode::Replace {
-            let sql = format!("DELETE FROM {}", self.db.dialect().qualify(&name));
+            let sql = self.emptying(&name);
             let _step = self.cx.step("emptying the table", STEP);
             self.db.execute(&sql, &[])?;
         }
-        let mut tally = Tally::default();
+        let (mut tally, mut kept) = (Tally::default(), 0);
         for ((source, columns), entry) in self.sources.iter().zip(columns).zip(entries) {
             let begun = match entry {
-                Entry::Loaded => continue,
+                // the parts of a set were loaded together, and are again if one of them is another
+                Entry::Loaded if self.table.mode != Mode::Replace => continue,
+                Entry::Loaded => Progress::default(),
                 Entry::New => Progress::default(),
                 Entry::Begun(progress) => progress,
             };
-            tally += self.file(source, &name, &info, columns, begun)?;
+            let (loaded, skipped) = self.file(source, &name, &info, columns, begun)?;
+            tally += loaded;
+            kept += skipped;
         }
         self.run_sql("after-sql", self.table.after_sql.as_deref())?;
+        self.look_again()?;
         let _step = self.cx.step("commit", STEP);
-        self.db.commit()?;
-        Ok(Fate::Loaded(tally))
+        // a constraint that is deferred speaks up here
+        self.db.commit().map_err(of_rows)?;
+        *self.known = Some(info);
+        Ok(Fate::Loaded(tally, kept))
     }
 
-    fn run_sql(&mut self, what: &str, sql: Option<&str>) -> Result<(), Fault> {
-        let Some(sql) = sql else { return Ok(()) };
-        let _step = self.cx.step(what, STEP);
-        Ok(self.db.batch(sql)?)
-    }
-
-    /// The table's description; made to fit the files where the job says so.
-    fn target(&mut self, name: &TableName) -> Result<TableInfo, Fault> {
-        if let Some(info) = self.db.dictionary(name)? {
-            return Ok(info);
-        }
-        if !self.table.create {
-            return Err(Fault::Other(Error::Invalid(format!(
-                "the database has no table {name} (create=\"true\" would make it)"
-            ))));
-        }
-        let info = self.infer()?;
-        self.db
-            .execute(&self.db.dialect().create_table(name, &info), &[])?;
-        Ok(self.db.dictionary(name)?.unwrap_or(info))
-    }
-
-    /// Columns with types that hold every cell of all files of the unit.
-    fn infer(&self) -> Result<TableInfo, Fault> {
-        let mut names: Vec<String> = Vec::new();
-        let mut guesses: Vec<Guess> = Vec::new();
+    /// Enters the files into the ledger.
+    fn enter(&mut self) -> Result<Vec<Entry>, Fault> {
+        let mut entries = Vec::with_capacity(self.sources.len());
         for source in self.sources {
-            let mut rows = self.open(source)?;
-            let mut record = Record::new();
-            loop {
-                match rows
-                    .read(&mut record)
-                    .map_err(|error| broken(&source.input, error))?
-                {
-                    Step::End => break,
-                    Step::Bad(_) => continue,
-                    Step::Row => self.cx.checkpoint()?,
-                }
-                for (at, name) in rows.columns().iter().enumerate() {
-                    let place = names
-                        .iter()
-                        .position(|known| known == name)
-                        .unwrap_or_else(|| {
-                            names.push(name.clone());
-                            guesses.push(Guess::Nothing);
-                            names.len() - 1
-                        });
-                    guesses[place] = guesses[place].and(record.cell(at));
-                }
+            let key = source.key(self.cx.job());
+            let entry = ledger::enter(self.db, &key, self.cx.now())?;
+            // the table shall hold what a name last brought, also when that is an earlier content again
+            if entry == Entry::New && matches!(self.table.mode, Mode::Upsert | Mode::Replace) {
+                ledger::forget_others(self.db, &key)?;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// What `replace` does before the rows: readers go on to see the old ones until the commit, as TRUNCATE would not let them.
+    fn emptying(&self, name: &TableName) -> String {
+        format!("DELETE FROM {}", self.db.dialect().qualify(name))
+    }
+
+    /// Whether each file is still the one whose hash the ledger has.
+    fn look_again(&self) -> Result<(), Fault> {
+        let disk = self.cx.disk();
+        for source in self.sources {
+            if !source.input.is_unchanged(&*disk)? {
+                return Err(Fault::Changed);
             }
         }
-        if names.is_empty() {
-            return Err(Fault::Refused(
-                "no table can be made from a file without a row".to_owned(),
-            ));
+        Ok(())
+    }
+
+    /// Runs the job's own SQL. A savepoint stands under it: where that is gone afterwards, so is the transaction.
+    fn run_sql(&mut self, what: &str, sql: Option<&str>) -> Result<(), Fault> {
+        let Some(sql) = sql.filter(|sql| !sql.trim().is_empty()) else {
+            return Ok(());
+        };
+        let action = format!("{what} of the table {}", self.table.name);
+        let _step = self.cx.step(what, STEP);
+        self.db.batch("SAVEPOINT procctl_sql")?;
+        self.db.batch(sql).map_err(|error| {
+            of_rows(db::Error::new(error.kind(), action.clone()).because(error))
+        })?;
+        match self.db.batch("RELEASE SAVEPOINT procctl_sql") {
+            Err(error) if !error.is_transient() => Err(Fault::Other(Error::Invalid(format!(
+                "{action}: it has ended the transaction of the file (a procedure that commits, or a statement that does)"
+            )))),
+            done => Ok(done?),
         }
-        let columns = names
-            .iter()
-            .zip(guesses)
-            .map(|(name, guess)| db::ColumnInfo::new(name.clone(), guess.kind()))
-            .collect();
-        Ok(TableInfo {
-            columns,
-            primary_key: self.table.key(),
-            ..TableInfo::default()
-        })
+    }
+
+    /// The table's description; the table is made to fit the files where the job says so.
+    fn target(&mut self, name: &TableName) -> Result<TableInfo, Fault> {
+        let own_sql = self.table.before_sql.is_some() || self.table.after_sql.is_some();
+        if let Some(info) = self.known.take().filter(|_| !own_sql) {
+            return Ok(info);
+        }
+        match self.db.dictionary(name)? {
+            Some(info) => Ok(info),
+            None if self.table.create => {
+                create::make(self.cx, self.db, self.table, name, self.sources)
+            }
+            None => Err(Fault::Other(Error::Invalid(format!(
+                "the database has no table {name} (create=\"true\" would make it)"
+            )))),
+        }
     }
 
     /// Loads one file, from where earlier transactions left it.
@@ -277,9 +265,10 @@ impl Unit<'_> {
         info: &TableInfo,
         columns: &[String],
         begun: Progress,
-    ) -> Result<Tally, Fault> {
+    ) -> Result<(Tally, u64), Fault> {
         let mut mapping = Mapping::default();
-        if mapping.learn(columns, info) == Growth::None && !columns.is_empty() {
+        let growth = mapping.learn(columns, info).map_err(Fault::Refused)?;
+        if growth == Growth::None && !columns.is_empty() {
             let reason = format!(
                 "none of its columns ({}) is in the table {name}",
                 columns.join(", ")
@@ -288,16 +277,7 @@ impl Unit<'_> {
         }
         let names = mapping.columns_or_any(info);
         let key = self.table.key_of(info);
-        let clash = match self.table.mode {
-            Mode::Insert | Mode::Replace => Clash::Append,
-            Mode::Skip => Clash::Skip,
-            Mode::Upsert if key.is_empty() => {
-                return Err(Fault::Other(Error::Invalid(format!(
-                    "the table {name} has no primary key: upsert needs key=\"…\""
-                ))));
-            }
-            Mode::Upsert => Clash::Upsert { key: &key },
-        };
+        let clash = clash(self.table, &key)?;
         let into = Load {
             table: name,
             columns: &names,
@@ -309,7 +289,7 @@ impl Unit<'_> {
             bad: Bad {
                 cx: self.cx,
                 source,
-                folder: &self.rejects,
+                folder: self.rejects,
                 most: self.table.max_bad,
                 total: begun.rejected,
                 batch: None,
@@ -321,6 +301,7 @@ impl Unit<'_> {
             begun,
             position: 0,
             told: (0, 0),
+            kept: 0,
             tally: Tally::default(),
         };
         loop {
@@ -340,10 +321,11 @@ impl Unit<'_> {
             };
             ledger::advance(self.db, &source.key(self.cx.job()), progress, !more)?;
             if !more {
-                source.parts(&self.rejects).join(self.cx)?;
+                source.parts(self.rejects).join(self.cx)?;
                 break;
             }
-            self.db.commit()?;
+            self.look_again()?;
+            self.db.commit().map_err(of_rows)?;
             self.db.begin()?;
         }
         if let Some(left_out) = file.mapping.left_out() {
@@ -354,20 +336,22 @@ impl Unit<'_> {
         }
         file.tally.files = 1;
         file.tally.bytes = source.input.meta.length;
-        Ok(file.tally)
+        Ok((file.tally, file.kept))
     }
 }
 
-impl Source {
-    pub(super) fn parts<'p>(&'p self, rejects: &'p Path) -> Parts<'p> {
-        Parts::of(rejects, &self.input.name, &self.hash)
-    }
-
-    fn key<'k>(&'k self, job: &'k str) -> ledger::Key<'k> {
-        ledger::Key {
-            job,
-            file: &self.input.name,
-            hash: &self.hash,
-        }
+/// What a row means whose key is there already.
+///
+/// # Errors
+/// When there is no key to go by.
+pub(super) fn clash<'k>(table: &Table, key: &'k [String]) -> Result<Clash<'k>, Error> {
+    match table.mode {
+        Mode::Insert | Mode::Replace => Ok(Clash::Append),
+        Mode::Skip => Ok(Clash::Skip),
+        Mode::Upsert if key.is_empty() => Err(Error::Invalid(format!(
+            "the table {} has no primary key: upsert needs key=\"…\"",
+            table.name
+        ))),
+        Mode::Upsert => Ok(Clash::Upsert { key }),
     }
 }

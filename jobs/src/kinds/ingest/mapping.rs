@@ -1,7 +1,5 @@
 //! Which column of a file goes into which column of the table, and what a cell must look like there. Pure.
 
-use std::borrow::Cow;
-
 use db::{Kind, TableInfo};
 
 use crate::data::Record;
@@ -46,35 +44,60 @@ pub(super) enum Growth {
 
 impl Mapping {
     /// Takes in the file's columns as far as they are known by now; call it again when there are more.
-    pub(super) fn learn(&mut self, columns: &[String], table: &TableInfo) -> Growth {
+    ///
+    /// # Errors
+    /// Two columns of the file that mean the same one of the table: nobody can tell which is right.
+    pub(super) fn learn(
+        &mut self,
+        columns: &[String],
+        table: &TableInfo,
+    ) -> Result<Growth, String> {
         let mut growth = Growth::None;
         for (source, name) in columns.iter().enumerate().skip(self.seen) {
-            match table.column(name) {
-                Some(column)
-                    if !column.generated
-                        && !self.lanes.iter().any(|lane| lane.name == column.name) =>
-                {
-                    self.lanes.push(Lane {
-                        source,
-                        name: column.name.clone(),
-                        kind: column.kind,
-                    });
-                    growth = Growth::Column;
-                }
-                _ => self.unknown.push(Unknown {
+            let target = table.column(name).filter(|column| !column.generated);
+            let Some(column) = target else {
+                self.unknown.push(Unknown {
                     source,
                     name: name.clone(),
                     values: 0,
-                }),
+                });
+                continue;
+            };
+            if let Some(lane) = self.lanes.iter().find(|lane| lane.name == column.name) {
+                let other = &columns[lane.source];
+                return Err(format!(
+                    "its columns {other} and {name} both mean the table's column {}",
+                    lane.name
+                ));
             }
+            self.lanes.push(Lane {
+                source,
+                name: column.name.clone(),
+                kind: column.kind,
+            });
+            growth = Growth::Column;
         }
         self.seen = columns.len();
-        growth
+        Ok(growth)
     }
 
     /// Whether the reader has met names that [`Mapping::learn`] has not been told.
     pub(super) fn is_behind(&self, columns: &[String]) -> bool {
         columns.len() > self.seen
+    }
+
+    /// The table's columns that the file brings, each with the file's name for it.
+    pub(super) fn pairs<'n>(
+        &'n self,
+        columns: &'n [String],
+    ) -> impl Iterator<Item = (&'n str, &'n str)> {
+        let pair = |lane: &'n Lane| (columns[lane.source].as_str(), lane.name.as_str());
+        self.lanes.iter().map(pair)
+    }
+
+    /// Names in the file that have no way into the table.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(|unknown| unknown.name.as_str())
     }
 
     /// The table's columns that the file brings.
@@ -146,51 +169,6 @@ fn spelled(cell: db::Cell<'_>, kind: Kind) -> db::Cell<'_> {
     }
 }
 
-/// What types the cells of a column have been so far, for a table that is yet to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Guess {
-    /// Only NULLs.
-    Nothing,
-    Integer,
-    Real,
-    Text,
-}
-
-impl Guess {
-    /// The guess after one more cell. Leading zeros and signs of telephone numbers make text, for nothing must be lost.
-    pub(super) fn and(self, cell: db::Cell<'_>) -> Guess {
-        let Some(cell) = cell else { return self };
-        let text: Cow<'_, str> = String::from_utf8_lossy(cell);
-        let digits = text.strip_prefix('-').unwrap_or(&text);
-        let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-        let this =
-            if padded || digits.is_empty() || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-                Guess::Text
-            } else if text.parse::<i64>().is_ok() {
-                Guess::Integer
-            } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
-                Guess::Real
-            } else {
-                Guess::Text
-            };
-        match (self, this) {
-            (Guess::Nothing, this) => this,
-            (Guess::Text, _) | (_, Guess::Text) => Guess::Text,
-            (Guess::Real, _) | (_, Guess::Real) => Guess::Real,
-            _ => Guess::Integer,
-        }
-    }
-
-    /// The kind of column that holds all that was seen.
-    pub(super) fn kind(self) -> Kind {
-        match self {
-            Guess::Integer => Kind::Integer,
-            Guess::Real => Kind::Real,
-            Guess::Nothing | Guess::Text => Kind::Text,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,24 +192,18 @@ mod tests {
     fn columns_are_found_by_name_without_regard_to_case_and_the_rest_is_told() {
         let mut mapping = Mapping::default();
         let table = table(&[("id", Kind::Integer), ("Name", Kind::Text)]);
-        assert_eq!(
-            mapping.learn(&names(&["NAME", "extra"]), &table),
-            Growth::Column
-        );
-        assert_eq!(
-            mapping.learn(&names(&["NAME", "extra", "more"]), &table),
-            Growth::None
-        );
-        assert_eq!(
-            mapping.learn(&names(&["NAME", "extra", "more", "id", "name"]), &table),
-            Growth::Column
-        );
+        let mut learn = |columns: &[&str]| mapping.learn(&names(columns), &table);
+        assert_eq!(learn(&["NAME", "extra"]), Ok(Growth::Column));
+        assert_eq!(learn(&["NAME", "extra", "more"]), Ok(Growth::None));
+        assert_eq!(learn(&["NAME", "extra", "more", "id"]), Ok(Growth::Column));
+        let twice = learn(&["NAME", "extra", "more", "id", "name"]).unwrap_err();
+        assert!(twice.contains("NAME and name"), "{twice}");
         assert_eq!(mapping.columns(), ["Name", "id"]);
         let cells = [None, Some(&b"x"[..]), Some(b"y"), Some(b"1")];
         mapping.count_left_out(&Record::of(crate::data::Place::START, cells));
         assert_eq!(
             mapping.left_out().unwrap(),
-            "extra (1 value), more (1 value), name (0 values)"
+            "extra (1 value), more (1 value)"
         );
     }
 
@@ -244,32 +216,5 @@ mod tests {
         );
         assert_eq!(mapping.cells(&Record::new()), [None]);
         assert_eq!(mapping.left_out(), None);
-    }
-
-    #[test]
-    fn guesses_never_lose_anything() {
-        let guess = |cells: &[&str]| {
-            cells.iter().fold(Guess::Nothing, |guess, cell| {
-                guess.and(Some(cell.as_bytes()))
-            })
-        };
-        assert_eq!(guess(&["1", "-20"]), Guess::Integer);
-        assert_eq!(guess(&["1", "1e3"]), Guess::Real);
-        for text in [
-            "007",
-            "+4930",
-            "1 ",
-            "",
-            "-",
-            "nan",
-            "inf",
-            "0x10",
-            "2013-01-01",
-        ] {
-            assert_eq!(guess(&["1", text]), Guess::Text, "{text}");
-        }
-        assert_eq!(guess(&["0", "0.5"]), Guess::Real);
-        assert_eq!(guess(&["9223372036854775808"]), Guess::Real);
-        assert_eq!(Guess::Nothing.and(None).kind(), Kind::Text);
     }
 }

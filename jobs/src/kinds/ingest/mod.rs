@@ -2,36 +2,51 @@
 //!
 //! **Guarantee.** A file is loaded exactly once, whatever is killed when: its ledger row (job, name, content hash) goes first into the
 //! transaction that carries its rows, and only then is the input moved; a repeat meets the ledger row and just moves the file. With `commit="N"` the position
-//! goes along with each batch. A bad row goes to the reject file, which is durable before the COMMIT that leaves the row out.
-//! **Where it ends.** A file delivered again under the same name with the same content counts as loaded. In mode `insert` without any unique key the
-//! table cannot tell rows apart; the ledger alone keeps them single. An operator who empties the ledger takes the guarantee with it.
+//! goes along with each batch. A connection that breaks, a deadlock, a COMMIT whose answer is lost: the load is tried again, and the ledger knows
+//! whether it went through. A file that changes while it is read is left for the next run. A bad row goes to the reject file, which is durable before the COMMIT that leaves the row out.
+//! `replace` empties the table by DELETE inside the transaction: readers see the old rows or the new ones, never half.
+//! **Order.** Files are taken by table, then by name. With several workers the files of one table keep that order unless its mode is `insert`, where
+//! it changes nothing but which of two files brings a doubled key first.
+//! **Where it ends.** A file delivered again under the same name with the same content counts as loaded; with `upsert` and `replace`
+//! only as long as the name has not brought another content since. In mode `insert` without any unique key the
+//! table cannot tell rows apart; the ledger alone keeps them single. An operator who empties the ledger takes the guarantee with it, and
+//! so does SQL of the job's own that commits inside a procedure, out of sight; it is found out afterwards, and told.
 
 mod bad;
+mod create;
+mod crew;
+mod guess;
 mod load;
+mod look;
 mod mapping;
 mod params;
 mod pass;
+mod preview;
+mod queue;
 mod reading;
 mod sets;
+mod source;
 
-use db::TableInfo;
+use std::sync::Mutex;
 
-use crate::context::Context;
-use crate::data::{Record, Rows};
+use crate::context::{Context, Link};
 use crate::error::Error;
 use crate::input::{Input, Marker};
 use crate::job::{Invalid, Job, Report, Tally};
-use crate::ledger;
-use crate::link::Link;
 use crate::publish::sweep_drafts;
-use params::{Commit, Mode, Params};
-use pass::Pass;
+use look::Look;
+use params::{Commit, Mode, Params, Table};
+use pass::Shared;
+use queue::Queue;
+
+/// More workers than that help nobody.
+const MOST_WORKERS: u32 = 64;
 
 /// The job.
 pub(super) struct Ingest {
     params: Params,
     /// Kept between the passes of a resident job.
-    connection: Option<Link>,
+    links: Vec<Link>,
 }
 
 impl Job for Ingest {
@@ -47,17 +62,16 @@ impl Job for Ingest {
         if let Some(Err(message)) = params.input.marker.as_deref().map(str::parse::<Marker>) {
             return Err(Invalid::new("input.marker", message));
         }
+        if !(1..=MOST_WORKERS).contains(&params.workers) {
+            let message = format!("there can be 1 to {MOST_WORKERS} workers");
+            return Err(Invalid::new("workers", message));
+        }
         for (at, table) in params.tables.iter().enumerate() {
-            if table.mode == Mode::Replace && table.commit != Commit::File {
-                return Err(Invalid::new(
-                    format!("table[{}].commit", at + 1),
-                    "mode replace is one transaction: commit must be `file`",
-                ));
-            }
+            acceptable(&params, at, table)?;
         }
         Ok(Ingest {
             params,
-            connection: None,
+            links: Vec::new(),
         })
     }
 
@@ -65,63 +79,65 @@ impl Job for Ingest {
         let inbox = self.params.input.inbox(cx);
         let rejects = self.params.input.rejects(cx);
         sweep_drafts(&*cx.disk(), &rejects, &cx.author())?;
-        let mut waiting: Vec<Vec<Input>> = self.params.tables.iter().map(|_| Vec::new()).collect();
-        for input in inbox.ready(cx, |name| self.table_of(name).is_some())? {
-            if let Some(at) = self.table_of(&input.name) {
-                waiting[at].push(input);
-            }
-        }
-        if waiting.iter().all(Vec::is_empty) {
+        let mut queue = self.waiting(cx)?;
+        if queue.is_empty() {
             return Ok(Tally::default());
         }
-        let mut db = match self.connection.take() {
-            Some(db) => db,
-            None => {
-                let mut db = cx.connect(&self.params.target.url)?;
-                ledger::prepare(&mut *db)?;
-                db
-            }
-        };
-        let mut pass = Pass {
-            cx,
-            db: &mut db,
+        let workers = self.workers(cx, &mut queue)?;
+        let shared = Shared {
+            params: &self.params,
             inbox: &inbox,
-            rejects,
-            tally: Tally::default(),
-            bad: Vec::new(),
+            rejects: &rejects,
+            queue: Mutex::new(queue),
         };
-        for (table, inputs) in self.params.tables.iter().zip(waiting) {
-            pass.table(table, inputs)?;
-        }
-        let (tally, bad) = (pass.tally, pass.bad);
-        self.connection = Some(db);
-        match bad.as_slice() {
-            [] => Ok(tally),
-            [only] => Err(Error::Data(only.clone())),
-            [first, rest @ ..] => Err(Error::Data(format!("{first}; and {} more", rest.len()))),
-        }
+        crew::work(cx, &shared, workers, &mut self.links).answer()
     }
 
     fn check(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
-        let mut db = cx.connect(&self.params.target.url)?;
-        for (at, table) in self.params.tables.iter().enumerate() {
-            let name = db::TableName::parse(&table.name);
-            match db.dictionary(&name)? {
-                None if table.create => report.note(format!(
-                    "the table {name} is not there yet; it would be made"
-                )),
-                None if table.before_sql.is_some() => report.note(format!(
-                    "the table {name} is not there yet; before-sql may make it"
-                )),
-                None => report.problem(
-                    format!("table[{}].name", at + 1),
-                    format!("the database has no table {name}"),
-                ),
-                Some(info) => self.compare(cx, at, &info, report)?,
-            }
-        }
-        Ok(())
+        let mut queue = self.waiting(cx)?;
+        let params = &self.params;
+        Look { params, cx, report }.check(&mut queue)
     }
+
+    fn dry_run(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
+        let mut queue = self.waiting(cx)?;
+        let params = &self.params;
+        Look { params, cx, report }.dry_run(&mut queue)
+    }
+}
+
+/// What is wrong with a `<table>` by itself.
+fn acceptable(params: &Params, at: usize, table: &Table) -> Result<(), Invalid> {
+    let wrong = |attribute: &str, message: String| {
+        Err(Invalid::new(
+            format!("table[{}].{attribute}", at + 1),
+            message,
+        ))
+    };
+    if table.mode == Mode::Replace && table.commit != Commit::File {
+        let message = "mode replace is one transaction: commit must be `file`";
+        return wrong("commit", message.to_owned());
+    }
+    // a URL that is not known before the run is looked at then
+    let Some(dialect) = db::dialect_of(&params.target.url) else {
+        return Ok(());
+    };
+    for (attribute, sql) in [
+        ("before-sql", &table.before_sql),
+        ("after-sql", &table.after_sql),
+    ] {
+        let ends = sql
+            .as_deref()
+            .and_then(|sql| db::statement::ending_transaction(sql, dialect));
+        if let Some(head) = ends {
+            let message = format!(
+                "`{head}` would end the transaction of the file ({} commits there): run it as a job of its own",
+                dialect.name()
+            );
+            return wrong(attribute, message);
+        }
+    }
+    Ok(())
 }
 
 impl Ingest {
@@ -133,80 +149,45 @@ impl Ingest {
             .position(|table| table.matching.matches(name))
     }
 
-    /// Compares a table with its key and with the files that wait for it.
-    fn compare(
-        &self,
-        cx: &Context,
-        at: usize,
-        info: &TableInfo,
-        report: &mut Report,
-    ) -> Result<(), Error> {
-        let table = &self.params.tables[at];
-        let key = table.key_of(info);
-        for missing in key.iter().filter(|name| info.column(name).is_none()) {
-            report.problem(
-                format!("table[{}].key", at + 1),
-                format!("the table {} has no column {missing}", table.name),
-            );
+    /// The files that may be taken now, in their lanes.
+    fn waiting(&self, cx: &Context) -> Result<Queue, Error> {
+        let inbox = self.params.input.inbox(cx);
+        let mut waiting: Vec<Vec<Input>> = self.params.tables.iter().map(|_| Vec::new()).collect();
+        for input in inbox.ready(cx, |name| self.table_of(name).is_some())? {
+            if let Some(at) = self.table_of(&input.name) {
+                waiting[at].push(input);
+            }
         }
-        let same = |one: &[String]| {
-            !key.is_empty() && one.len() == key.len() && key.iter().all(|name| one.contains(name))
-        };
-        if table.mode == Mode::Upsert
-            && !same(&info.primary_key)
-            && !info.uniques.iter().any(|unique| same(unique))
-        {
-            let message = if key.is_empty() {
-                "the table has no primary key".to_owned()
-            } else {
-                format!("{} is no unique key of the table", key.join(", "))
-            };
-            report.problem(
-                format!("table[{}].mode", at + 1),
-                format!("upsert finds a row by a unique key: {message}"),
-            );
+        let mut queue = Queue::default();
+        for (at, (table, inputs)) in self.params.tables.iter().zip(waiting).enumerate() {
+            for set in queue.add(at, table, inputs) {
+                log::info!("{set}");
+            }
         }
-        for input in self
-            .params
-            .input
-            .inbox(cx)
-            .ready(cx, |name| self.table_of(name) == Some(at))?
-        {
-            let first = |mut rows: Box<dyn Rows>| {
-                rows.read(&mut Record::new())
-                    .map(|_| rows.columns().to_vec())
-            };
-            let columns = match load::open(cx, &input)?.and_then(first) {
-                Ok(columns) => columns,
-                Err(error) => {
-                    report.problem(
-                        format!("table[{}].match", at + 1),
-                        format!("{}: {error}", input.name),
-                    );
-                    continue;
-                }
-            };
-            let (known, unknown): (Vec<_>, Vec<_>) = columns
-                .iter()
-                .partition(|name| info.column(name).is_some_and(|column| !column.generated));
-            report.note(format!(
-                "{} -> {}: {} columns{}",
-                input.name,
-                table.name,
-                known.len(),
-                list_of(" (not in the table: ", &unknown)
-            ));
-        }
-        Ok(())
+        Ok(queue)
     }
-}
 
-fn list_of(lead: &str, names: &[&String]) -> String {
-    if names.is_empty() {
-        return String::new();
+    /// How many workers are of use; a table that has to be made first is made by one of them.
+    fn workers(&mut self, cx: &Context, queue: &mut Queue) -> Result<usize, Error> {
+        let one_writer =
+            db::dialect_of(&self.params.target.url).is_some_and(|dialect| !dialect.commits_late());
+        if self.params.workers < 2 || one_writer {
+            return Ok(1);
+        }
+        for table in self.params.tables.iter().filter(|table| table.create) {
+            if self.links.is_empty() {
+                self.links.push(pass::connect(cx, &self.params)?);
+            }
+            let link = &mut self.links[0];
+            if link
+                .dictionary(&db::TableName::parse(&table.name))?
+                .is_none()
+            {
+                queue.keep_order(&table.name);
+            }
+        }
+        Ok(usize::try_from(self.params.workers).unwrap_or(1))
     }
-    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-    format!("{lead}{})", names.join(", "))
 }
 
 #[cfg(test)]

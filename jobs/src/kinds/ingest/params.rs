@@ -18,9 +18,17 @@ pub(in crate::kinds) struct Params {
     pub(super) target: Target,
     /// Where files come from and where they go.
     pub(super) input: Folder,
+    /// So many files are loaded at once, each by a connection of its own: those of different tables, and in mode `insert` also
+    /// those of one table. Files of a table whose mode is not `insert`, or that has SQL of its own, keep their order.
+    #[serde(default = "one")]
+    pub(super) workers: u32,
     /// Which file goes into which table; the first match counts.
     #[serde(rename = "table")]
     pub(super) tables: Vec<Table>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// A database.
@@ -89,12 +97,13 @@ pub(super) struct Table {
     pub(super) mode: Mode,
     /// The columns that `upsert` finds a row by; left out: the primary key. With `create` also the new table's primary key.
     pub(super) key: Option<List>,
-    /// Makes the table if it is not there, with types that hold every value of the first file.
+    /// Makes the table if it is not there, with types that hold every value of the first file: whole and decimal numbers,
+    /// floating-point numbers, dates, times, booleans, else text (as for `007` or mixtures).
     #[serde(default)]
     pub(super) create: bool,
-    /// SQL before the rows, in the same transaction.
+    /// SQL before the rows, in the same transaction. Nothing that would end it: no COMMIT, and on MySQL no DDL.
     pub(super) before_sql: Option<String>,
-    /// SQL after the rows, in the same transaction.
+    /// SQL after the rows, in the same transaction, with the same limits.
     pub(super) after_sql: Option<String>,
     /// So many bad rows are put aside; one more, and the whole file is taken back and moved to `bad`.
     #[serde(default)]

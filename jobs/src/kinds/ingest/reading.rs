@@ -3,8 +3,9 @@
 use db::{Loader, TableInfo};
 
 use super::bad::Bad;
-use super::load::{Fault, STRIDE, broken};
+use super::load::{Fault, of_rows};
 use super::mapping::{Growth, Mapping};
+use super::source::{STRIDE, broken};
 use crate::context::Context;
 use crate::data::{BadRow, Record, Rows, Step};
 use crate::job::Tally;
@@ -21,6 +22,8 @@ pub(super) struct Reading<'a> {
     pub(super) position: u64,
     /// Rows and bytes that progress has been told of.
     pub(super) told: (u64, u64),
+    /// Rows that `skip` found there already.
+    pub(super) kept: u64,
     pub(super) tally: Tally,
 }
 
@@ -53,10 +56,11 @@ impl Reading<'_> {
                 continue;
             }
             self.tally.read += 1;
-            if self.mapping.is_behind(self.rows.columns())
-                && self.mapping.learn(self.rows.columns(), self.info) == Growth::Column
-            {
-                return Err(Fault::Grown);
+            if self.mapping.is_behind(self.rows.columns()) {
+                let growth = self.mapping.learn(self.rows.columns(), self.info);
+                if growth.map_err(Fault::Refused)? == Growth::Column {
+                    return Err(Fault::Grown);
+                }
             }
             match step {
                 Step::Bad(bad) => self.bad.keep(&bad, self.rows.columns(), &self.record)?,
@@ -79,10 +83,11 @@ impl Reading<'_> {
             }
         };
         self.pace(cx)?;
-        let loaded = loader.finish()?;
+        let loaded = loader.finish().map_err(of_rows)?;
         for reject in &loaded.rejects {
             self.bad.refused(&places, reject)?;
         }
+        self.kept += loaded.skipped;
         self.tally.written += loaded.rows;
         self.tally.rejected = self.bad.total - self.begun.rejected;
         Ok(more)

@@ -1,5 +1,7 @@
 //! An ingest into a real SQLite database: modes, rejects, sets, batches, and the power failing at every operation.
 
+mod looks;
+
 use std::path::Path;
 
 use super::*;
@@ -277,22 +279,6 @@ fn sql_before_and_after_belongs_to_the_transaction() {
 }
 
 #[test]
-fn check_finds_what_would_go_wrong() {
-    let bench = Bench::new("CREATE TABLE t (id INTEGER, name TEXT)");
-    let mut report = Report::default();
-    job(r#"<table match="*" name="t" mode="upsert"/><table match="*" name="none"/><table match="*" name="t" mode="upsert" key="name"/>"#)
-        .check(&mut bench.cx(), &mut report)
-        .unwrap();
-    let at: Vec<&str> = report
-        .problems
-        .iter()
-        .map(|problem| problem.at.as_str())
-        .collect();
-    assert_eq!(at, ["table[1].mode", "table[2].name", "table[3].mode"]);
-}
-
-/// The power fails at each operation of a run, then the machine comes up in one of its possible states, and the job runs again.
-#[test]
 fn a_file_in_batches_has_one_reject_file_and_rejects_no_older_one_replaces() {
     let bench = Bench::new("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
     let table = r#"<table match="*.csv" name="t" max-bad="2" commit="2"/>"#;
@@ -322,6 +308,62 @@ fn a_file_without_a_single_column_does_not_hold_up_others() {
     );
 }
 
+#[test]
+fn what_holds_up_one_table_does_not_hold_up_others() {
+    let bench = Bench::new(T);
+    bench.put("a.csv", "id\n1\n");
+    bench.put("b.csv", "id\n1\n");
+    bench.put("c.csv", "id\n2\n");
+    let tables = r#"<table match="a.csv" name="none"/><table match="b.csv" name="t" before-sql="DELETE FROM gone"/><table match="*.csv" name="t2" create="true"/>"#;
+    let error = bench.run(tables).unwrap_err();
+    assert_eq!(error.exit_code(), 78);
+    assert!(error.chain().contains("none"), "{}", error.chain());
+    assert_eq!(bench.rows("SELECT id FROM t2"), "2");
+    assert_eq!(bench.names("in"), ["a.csv", "b.csv"]);
+    assert_eq!(bench.rows("SELECT count(*) FROM procctl_ledger"), "1");
+}
+
+#[test]
+fn an_earlier_content_of_the_same_name_counts_again_where_the_last_one_wins() {
+    for mode in ["replace", "upsert"] {
+        let bench = Bench::new(T);
+        let table = format!(r#"<table match="*" name="t" mode="{mode}"/>"#);
+        for name in ["one", "two", "one"] {
+            bench.put("a.csv", &format!("id,name\n1,{name}\n"));
+            bench.run(&table).unwrap();
+            assert_eq!(bench.rows("SELECT name FROM t"), name, "{mode}");
+        }
+    }
+}
+
+#[test]
+fn a_set_of_which_one_part_is_as_before_is_loaded_whole() {
+    let bench = Bench::new(T);
+    let table = r#"<table match="*" name="t" mode="replace"/>"#;
+    for part in ["id\n1\n", "id\n3\n"] {
+        bench.put("S_1of2.csv", part);
+        bench.put("S_2of2.csv", "id\n2\n");
+        bench.run(table).unwrap();
+    }
+    assert_eq!(bench.rows("SELECT id FROM t"), "2 3");
+}
+
+#[test]
+fn what_a_deferred_rule_says_at_the_end_is_the_files_fault() {
+    let bench = Bench::new(
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+    );
+    bench.put("a.csv", "id\n1\n");
+    bench.put("b.csv", "id\n\n");
+    let error = bench.run(r#"<table match="*" name="t"/>"#).unwrap_err();
+    assert_eq!(error.exit_code(), 65);
+    assert_eq!(
+        (bench.names("in/bad"), bench.names("in/done")),
+        (vec!["a.csv".into()], vec!["b.csv".into()])
+    );
+}
+
+/// The power fails at each operation of a run, then the machine comes up in one of its possible states, and the job runs again.
 fn survives_power_cuts(table: &str, rejects: bool) {
     for seed in 0..3 {
         let mut cut = 0;
