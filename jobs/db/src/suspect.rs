@@ -74,11 +74,20 @@ impl Target {
     }
 }
 
+/// By PostgreSQL's and MySQL's names, where a width or `unsigned` may follow.
 fn bound(declared: &str) -> u64 {
-    match declared {
-        "smallint" => 32_768,
-        "integer" => 2_147_483_648,
-        _ => 1 << 63,
+    let word = declared.split(['(', ' ']).next().unwrap_or_default();
+    let signed = match word {
+        "tinyint" => 1 << 7,
+        "smallint" => 1 << 15,
+        "mediumint" => 1 << 23,
+        "int" | "integer" => 1 << 31,
+        _ => return 1 << 63,
+    };
+    if declared.contains("unsigned") {
+        signed * 2 - 1
+    } else {
+        signed
     }
 }
 

@@ -2,14 +2,12 @@
 
 use super::dialect::Mysql;
 use super::dictionary;
-use super::fault::{Trouble, fault};
+use super::fault::Trouble;
+use super::link::{Link, lost};
 use super::loader::MysqlLoader;
-use super::login::Login;
+use super::login;
 use super::rows::MysqlRows;
-use super::statement::{drain, prepare};
 use super::transactions;
-use super::wire::{Done, Wire};
-use crate::net::{Address, Guard, Watch};
 use crate::{
     Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
     TableInfo, TableName, Transactions, Url,
@@ -17,11 +15,11 @@ use crate::{
 use std::sync::Arc;
 use std::time::Duration;
 
-const PORT: u16 = 3306;
-
 #[derive(Debug)]
 pub(super) struct MysqlConnection {
-    wire: Wire,
+    /// `None` while a load has it, and after a load that broke down.
+    link: Option<Link>,
+    canceller: Arc<super::stop::Stopper>,
     /// The URL, for messages.
     name: String,
 }
@@ -37,32 +35,12 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
                 .because("the URL names no account"),
         );
     }
-    let guard = Guard::new(url, options)?;
-    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
-        .because("the URL names no host");
-    for host in &url.hosts {
-        let address = Address::of(host, PORT, |path, _| path.to_owned());
-        match Login::new(url, options, &guard, &address).open(options.statement_timeout, busy) {
-            Ok(wire) => {
-                return Ok(Box::new(MysqlConnection {
-                    wire,
-                    name: url.redacted(),
-                }));
-            }
-            Err(trouble) => {
-                last = fault(
-                    format!("connecting to {url} at {address}"),
-                    &Watch::default(),
-                    trouble,
-                )
-            }
-        }
-        // another host would say the same of a wrong password or a missing database
-        if !last.is_transient() && last.kind() != ErrorKind::Other {
-            break;
-        }
-    }
-    Err(last)
+    let link = login::open(url, options, busy)?;
+    Ok(Box::new(MysqlConnection {
+        canceller: Arc::clone(&link.stopper),
+        link: Some(link),
+        name: url.redacted(),
+    }))
 }
 
 impl MysqlConnection {
@@ -70,51 +48,32 @@ impl MysqlConnection {
         format!("{doing} on {}", self.name)
     }
 
-    fn fault(&self, doing: &str, trouble: Trouble) -> Error {
-        fault(self.action(doing), &self.wire.watch, trouble)
+    /// Does something with the session. What an error did to an open transaction, the server is asked.
+    fn with<T>(
+        &mut self,
+        doing: &str,
+        work: impl FnOnce(&mut Link) -> Result<T, Trouble>,
+    ) -> Result<T> {
+        let action = self.action(doing);
+        let Some(link) = &mut self.link else {
+            return Err(super::fault::fault(action, ErrorKind::Timeout, lost()));
+        };
+        work(link).map_err(|trouble| {
+            let refused = matches!(trouble, Trouble::Refused(_));
+            let error = link.fault(&action, trouble);
+            if refused && link.in_transaction() {
+                match link.say("DO 0") {
+                    Ok(_) | Err(Trouble::Refused(_)) => {}
+                    Err(trouble) => log::debug!("{action}: {trouble:?}"),
+                }
+            }
+            error
+        })
     }
 
     fn run(&mut self, doing: &str, sql: &str) -> Result<()> {
-        run(&mut self.wire, sql)
-            .map(drop)
-            .map_err(|trouble| self.fault(doing, trouble))
+        self.with(doing, |link| link.say(sql).map(drop))
     }
-
-    fn bound(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<Done, Trouble> {
-        self.wire.start()?;
-        let statement = prepare(&mut self.wire, sql)?;
-        let done = statement
-            .execute(&mut self.wire, params)
-            .and_then(|()| drain(&mut self.wire));
-        self.wire.watch.rest();
-        statement.close(&mut self.wire)?;
-        done
-    }
-
-    /// A text of several statements; the server takes such only between these two.
-    fn several(&mut self, sql: &str) -> Result<(), Trouble> {
-        let option = |wire: &mut Wire, off: u8| {
-            wire.command(0x1b, &[&[off, 0]])?;
-            wire.answer().map(drop)
-        };
-        self.wire.start()?;
-        option(&mut self.wire, 0)?;
-        let done = run(&mut self.wire, sql).map(drop);
-        if !matches!(done, Err(Trouble::Broken(_))) {
-            option(&mut self.wire, 1)?;
-        }
-        done
-    }
-}
-
-/// Runs a statement without parameters.
-pub(super) fn run(wire: &mut Wire, sql: &str) -> Result<Done, Trouble> {
-    wire.start()?;
-    let done = wire
-        .command(3, &[sql.as_bytes()])
-        .and_then(|()| drain(wire));
-    wire.watch.rest();
-    done
 }
 
 impl Connection for MysqlConnection {
@@ -123,29 +82,26 @@ impl Connection for MysqlConnection {
     }
 
     fn execute(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<u64> {
-        let done = if params.is_empty() {
-            run(&mut self.wire, sql)
-        } else {
-            self.bound(sql, params)
-        };
-        Ok(done
-            .map_err(|trouble| self.fault("running a statement", trouble))?
-            .changed)
+        self.with("running a statement", |link| {
+            link.keep_limit(true)?;
+            Ok(link.run(sql, params, true)?.changed)
+        })
     }
 
     fn batch(&mut self, sql: &str) -> Result<()> {
-        self.several(sql)
-            .map_err(|trouble| self.fault("running statements", trouble))
+        self.with("running statements", |link| {
+            link.keep_limit(true)?;
+            link.several(sql)
+        })
     }
 
     fn query<'c>(&'c mut self, sql: &str, params: &[Cell<'_>]) -> Result<Box<dyn Rows + 'c>> {
         let action = self.action("querying");
-        Ok(Box::new(MysqlRows::start(
-            &mut self.wire,
-            sql,
-            params,
-            action,
-        )?))
+        let link = self
+            .link
+            .as_mut()
+            .ok_or_else(|| super::fault::fault(&action, ErrorKind::Timeout, lost()))?;
+        Ok(Box::new(MysqlRows::start(link, sql, params, action)?))
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {
@@ -153,8 +109,10 @@ impl Connection for MysqlConnection {
         let Some(info) = self.dictionary(into.table)? else {
             return Err(Error::new(ErrorKind::Missing, &action).because("there is no such table"));
         };
+        dictionary::refuse_without_transactions(self, into.table, &action)?;
+        self.with("setting a time limit", |link| link.keep_limit(true))?;
         Ok(Box::new(MysqlLoader::start(
-            &mut self.wire,
+            &mut self.link,
             into,
             info,
             action,
@@ -222,7 +180,7 @@ impl Connection for MysqlConnection {
     }
 
     fn in_transaction(&self) -> bool {
-        self.wire.in_transaction()
+        self.link.as_ref().is_some_and(Link::in_transaction)
     }
 
     fn tables(&mut self) -> Result<Vec<TableName>> {
@@ -234,12 +192,12 @@ impl Connection for MysqlConnection {
     }
 
     fn canceller(&self) -> Canceller {
-        let (watch, stopper) = (Arc::clone(&self.wire.watch), Arc::clone(&self.wire.stopper));
-        Canceller::new(move || stopper.stop(&watch, Watch::cancel))
+        let stopper = Arc::clone(&self.canceller);
+        Canceller::new(move || stopper.cancel())
     }
 
     fn limit_statements(&mut self, timeout: Duration) -> Result<()> {
-        self.wire.watch.limit(timeout);
+        self.canceller.limit(timeout);
         Ok(())
     }
 }

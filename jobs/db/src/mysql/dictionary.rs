@@ -2,7 +2,9 @@
 
 use super::dialect::Mysql;
 use super::kind::kind;
-use crate::{Cell, ColumnInfo, Connection, Dialect, Kind, Result, TableInfo, TableName};
+use crate::{
+    Cell, ColumnInfo, Connection, Dialect, Error, ErrorKind, Kind, Result, TableInfo, TableName,
+};
 
 const TABLES: &str = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
     AND table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED') ORDER BY CAST(table_name AS BINARY)";
@@ -17,6 +19,10 @@ const COLUMNS: &str = "SELECT column_name, data_type, column_type, is_nullable, 
 /// An index over an expression or a part of a column is no key that a row could be found by.
 const KEYS: &str = "SELECT index_name, column_name, sub_part FROM information_schema.statistics \
     WHERE table_schema = ? AND table_name = ? AND non_unique = 0 ORDER BY index_name = 'PRIMARY' DESC, index_name, seq_in_index";
+
+/// An engine that cannot take back what a load began.
+const ENGINE: &str = "SELECT e.engine FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine \
+    WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ? AND (e.transactions <> 'YES' OR e.savepoints <> 'YES')";
 
 /// MariaDB's JSON is text with this check.
 const JSON_CHECKS: &str = "SELECT check_clause FROM information_schema.check_constraints \
@@ -89,6 +95,26 @@ pub(super) fn table(
         }
     }
     Ok(Some(info))
+}
+
+/// A table without transactions would keep half of a load that fails: it is refused before anything is loaded.
+pub(super) fn refuse_without_transactions(
+    connection: &mut dyn Connection,
+    table: &TableName,
+    action: &str,
+) -> Result<()> {
+    let wanted = [
+        table.schema.as_ref().map(String::as_bytes),
+        Some(table.name.as_bytes()),
+    ];
+    let found = read(connection, ENGINE, &wanted)?;
+    let Some(engine) = found.into_iter().flatten().flatten().next() else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Invalid, action).because(format!(
+        "the table's engine {engine} has no transactions, so a load that fails could not be taken back; \
+         ALTER TABLE … ENGINE=InnoDB helps"
+    )))
 }
 
 fn column(row: Vec<Option<String>>, maria: bool, is_json: impl Fn(&str) -> bool) -> ColumnInfo {

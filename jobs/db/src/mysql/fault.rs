@@ -2,89 +2,77 @@
 //! The numbers: <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>,
 //! <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
 
-use crate::net::{Watch, is_timeout};
 use crate::{Constraint, Error, ErrorKind};
-use std::fmt;
+use mysql_async::{DriverError, IoError, ServerError};
 use std::io;
 
-/// What the server says of an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint {
-    pub(super) code: u16,
-    pub(super) message: String,
-}
-
-impl Complaint {
-    /// Reads an ERR packet, without its mark.
-    pub(super) fn read(body: &[u8]) -> Self {
-        let (code, rest) = body.split_first_chunk::<2>().unwrap_or((&[0; 2], body));
-        // a mark and five letters of SQLSTATE, which says less than the number
-        let text = if rest.first() == Some(&b'#') {
-            rest.get(6..).unwrap_or_default()
-        } else {
-            rest
-        };
-        Complaint {
-            code: u16::from_le_bytes(*code),
-            message: String::from_utf8_lossy(text).into_owned(),
-        }
-    }
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Complaint {}
-
-/// What can go wrong on the wire.
+/// What can go wrong between us and the server.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// The server refused; the connection goes on.
-    Refused(Complaint),
+    Refused(ServerError),
     /// A statement of ours that makes no sense: nothing was sent.
     Senseless(String),
     /// The connection is over.
-    Broken(io::Error),
+    Broken(ErrorKind, Box<dyn std::error::Error + Send + Sync>),
+    /// The server neither answered in time nor ended the statement; the connection is over.
+    Silent,
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Trouble::Broken(error)
-    }
-}
-
-/// The connection is over: what came is not of this protocol.
-pub(super) fn foreign(why: &'static str) -> Trouble {
-    Trouble::Broken(io::Error::new(io::ErrorKind::InvalidData, why))
-}
-
-/// An error of ours, while doing `action`.
-pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) -> Error {
-    match trouble {
-        Trouble::Refused(complaint) => Error::new(kind_of(complaint.code, watch), action)
-            .with_native(format!("mysql {}", complaint.code))
-            .because(complaint),
-        Trouble::Senseless(why) => Error::new(ErrorKind::Syntax, action).because(why),
-        Trouble::Broken(error) => {
-            let kind = match error.kind() {
-                // a foreign protocol or certificate: the same again would be the same again
-                io::ErrorKind::InvalidData => ErrorKind::Other,
-                io::ErrorKind::Unsupported => ErrorKind::Invalid,
-                _ if watch.asked() && is_timeout(&error) => watch.verdict(),
-                _ => ErrorKind::Connect,
-            };
-            Error::new(kind, action).because(error)
+impl From<mysql_async::Error> for Trouble {
+    fn from(error: mysql_async::Error) -> Self {
+        use mysql_async::Error as Driver;
+        let kind = match &error {
+            Driver::Server(refused) => return Trouble::Refused(refused.clone()),
+            Driver::Driver(DriverError::MixedParams) => {
+                return Trouble::Senseless("named and numbered parameters in one".to_owned());
+            }
+            Driver::Driver(DriverError::NoClientSslFlagFromServer) => ErrorKind::Invalid,
+            Driver::Driver(DriverError::UnknownAuthPlugin { .. }) => ErrorKind::Permission,
+            Driver::Driver(DriverError::ConnectionClosed) => ErrorKind::Connect,
+            // a foreign protocol or certificate: the same again would be the same again
+            Driver::Io(IoError::Tls(_)) => ErrorKind::Other,
+            Driver::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                ErrorKind::Other
+            }
+            Driver::Io(_) => ErrorKind::Connect,
+            _ => ErrorKind::Other,
+        };
+        match error {
+            Driver::Io(IoError::Io(error)) => Trouble::Broken(kind, error.into()),
+            error => Trouble::Broken(kind, error.into()),
         }
     }
+}
+
+/// The server's words, without the number that the error has already.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Words(String);
+
+/// An error of ours, while doing `action`; `verdict` is what an interrupted statement died of.
+pub(super) fn fault(action: impl Into<String>, verdict: ErrorKind, trouble: Trouble) -> Error {
+    match trouble {
+        Trouble::Refused(refused) => Error::new(kind_of(refused.code, verdict), action)
+            .with_native(format!("mysql {}", refused.code))
+            .because(Words(refused.message)),
+        Trouble::Senseless(why) => Error::new(ErrorKind::Syntax, action).because(why),
+        Trouble::Broken(kind, error) => Error::new(kind, action).because(error),
+        Trouble::Silent => Error::new(verdict, action)
+            .because("the server does not answer, also not the request to stop"),
+    }
+}
+
+/// The thread of a load is gone, and the session with it.
+pub(super) fn lost_thread(action: &str) -> Error {
+    Error::new(ErrorKind::Connect, action)
+        .because("the thread of the load is gone, and its connection with it")
 }
 
 /// Whether the refusal speaks of a row's content, so that other rows may still be good.
 pub(super) fn is_of_a_row(code: u16) -> bool {
     matches!(
-        kind_of(code, &Watch::default()),
+        kind_of(code, ErrorKind::Cancelled),
         ErrorKind::Constraint(_) | ErrorKind::Type
     )
 }
@@ -94,7 +82,7 @@ pub(super) fn forbids_local(code: u16) -> bool {
     matches!(code, 1148 | 3948 | 4166 | 2068 | 1045 | 1227)
 }
 
-fn kind_of(code: u16, watch: &Watch) -> ErrorKind {
+fn kind_of(code: u16, verdict: ErrorKind) -> ErrorKind {
     match code {
         1022 | 1062 | 1169 | 1586 => ErrorKind::Constraint(Constraint::Unique),
         1048 | 1263 | 1364 => ErrorKind::Constraint(Constraint::NotNull),
@@ -108,7 +96,7 @@ fn kind_of(code: u16, watch: &Watch) -> ErrorKind {
         1044 | 1045 | 1130 | 1142 | 1143 | 1148 | 1227 | 1290 | 1370 | 1698 | 1792 | 1836
         | 3948 | 4166 => ErrorKind::Permission,
         1205 | 1213 | 3058 | 3572 => ErrorKind::Busy,
-        1317 => watch.verdict(),
+        1317 => verdict,
         1969 | 3024 => ErrorKind::Timeout,
         1040 | 1053 | 1077..=1080 | 1158..=1161 | 1203 | 1226 | 1927 => ErrorKind::Connect,
         1021 | 1037 | 1038 | 1041 | 1114 => ErrorKind::Full,
@@ -120,15 +108,38 @@ fn kind_of(code: u16, watch: &Watch) -> ErrorKind {
 mod tests {
     use super::*;
 
+    fn server(code: u16) -> Trouble {
+        let (message, state) = ("said".to_owned(), "HY000".to_owned());
+        Trouble::from(mysql_async::Error::Server(ServerError {
+            code,
+            message,
+            state,
+        }))
+    }
+
     #[test]
-    fn reads_an_error() {
-        let complaint = Complaint::read(b"\x26\x04#23000Duplicate entry");
+    fn numbers_decide() {
+        let error = fault("loading", ErrorKind::Timeout, server(1062));
         assert_eq!(
-            (complaint.code, complaint.message.as_str()),
-            (1062, "Duplicate entry")
+            error.to_string(),
+            "loading: the key is there already (mysql 1062)"
         );
-        assert_eq!(Complaint::read(b"\x10\x04Too many").message, "Too many");
-        assert_eq!(Complaint::read(b"").code, 0);
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("said"));
+        let kind = |code| fault("x", ErrorKind::Timeout, server(code)).kind();
+        assert_eq!(
+            (kind(1317), kind(1213)),
+            (ErrorKind::Timeout, ErrorKind::Busy)
+        );
         assert!(is_of_a_row(1366) && !is_of_a_row(1064));
+    }
+
+    #[test]
+    fn a_broken_line_is_transient_and_a_wrong_certificate_is_not() {
+        let of = |kind: io::ErrorKind| {
+            let error = mysql_async::Error::Io(IoError::Io(kind.into()));
+            fault("x", ErrorKind::Timeout, Trouble::from(error)).is_transient()
+        };
+        assert!(of(io::ErrorKind::ConnectionReset) && !of(io::ErrorKind::InvalidData));
     }
 }

@@ -1,267 +1,299 @@
-//! The bulk path: LOAD DATA LOCAL in chunks, each under a savepoint, sent while the caller makes its rows.
-//!
-//! LOAD DATA LOCAL bends bad values and skips doubled keys, and only counts warnings. A chunk without any is exact, and costs
-//! a savepoint; one with a warning is taken back and inserted in strict statements of many rows, which are split in
-//! halves until each bad row stands alone. From then on rows that look wrong are set aside before they are sent.
-//! Skip and upsert, and servers that forbid LOCAL, use the strict statements from the start.
-//! Tables without transactions (MyISAM) cannot take a chunk back and are refused.
+//! The bulk path, the side that takes rows: it writes them into chunks and hands full chunks to a thread of the load, which
+//! has the session and sends one while the next one fills. A load that fits one chunk needs no thread.
 
-use super::connection::run;
-use super::fault::{Trouble, fault, forbids_local, is_of_a_row};
-use super::load_data;
-use super::plan::{Plan, check_key};
-use super::statement::Prepared;
-use super::target::Target;
-use super::wire::Wire;
-use crate::suspect::Suspicion;
+use super::fault::{fault, lost_thread};
+use super::link::Link;
+use super::plan::Plan;
+use super::sorter::Sorter;
 use crate::tabbed::Chunk;
-use crate::{
-    Cell, ColumnInfo, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
-};
-use std::collections::HashMap;
+use crate::{Cell, Error, ErrorKind, Load, Loaded, Loader, Reject, Result, TableInfo};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
 
-/// A row's cells, copied.
-type Owned = Vec<Option<Vec<u8>>>;
+/// A cell longer than this goes in a statement of its own, as bytes.
+const LARGE: usize = 4 << 20;
 
-/// How much is gathered before it is sent.
-const SEND: usize = 128 * 1024;
-
-#[derive(Debug)]
-pub(super) struct MysqlLoader<'c> {
-    pub(super) wire: &'c mut Wire,
-    pub(super) action: String,
-    pub(super) info: TableInfo,
-    pub(super) targets: Vec<Target>,
-    /// All text: lines of LOAD DATA have no mark for bytes.
-    pub(super) kinds: Vec<Kind>,
-    pub(super) suspicion: Suspicion,
-    pub(super) plan: Plan,
+/// Rows on their way to the server.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
     pub(super) chunk: Chunk,
-    /// How much of the chunk is on its way; `None` before its LOAD DATA has begun.
-    pub(super) sent: Option<usize>,
-    /// Rows that look wrong, to be tried alone after the chunk.
+    /// Rows that look wrong or are large, to be tried alone after the chunk.
     pub(super) aside: Chunk,
     /// Rows whose text was changed to what MySQL reads, as they were pushed.
-    pub(super) pushed_as: HashMap<u64, Owned>,
-    /// The single-row statement.
-    pub(super) alone: Option<Prepared>,
-    pub(super) wary: bool,
-    pub(super) pushed: u64,
-    pub(super) rows: u64,
-    pub(super) skipped: u64,
-    pub(super) rejects: Vec<Reject>,
+    pub(super) pushed_as: Chunk,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.chunk.rows.is_empty() && self.aside.rows.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.chunk.clear();
+        self.aside.clear();
+        self.pushed_as.clear();
+    }
+}
+
+/// What became of a batch: its refused rows, and its memory.
+type Sorted = Result<(Vec<Reject>, Batch)>;
+
+/// The load's thread.
+struct Crew {
+    batches: SyncSender<Batch>,
+    sorted: Receiver<Sorted>,
+    thread: JoinHandle<Sorter>,
+}
+
+enum Side {
+    /// All has fitted one batch so far.
+    Here(Box<Sorter>),
+    Away(Crew),
+    /// The load is over.
+    Over,
+}
+
+pub(super) struct MysqlLoader<'c> {
+    /// Where the session is put back.
+    home: &'c mut Option<Link>,
+    side: Side,
+    plan: Arc<Plan>,
+    /// Rows that look wrong are set aside before they are sent.
+    wary: Arc<AtomicBool>,
+    /// What the thread has in hand is not wanted any more.
+    unwanted: Arc<AtomicBool>,
+    batch: Batch,
+    spare: Option<Batch>,
+    pushed: u64,
+    rejects: Vec<Reject>,
     /// The transaction is the loader's own, not its caller's.
-    pub(super) own: bool,
-    pub(super) open: bool,
+    own: bool,
 }
 
 impl<'c> MysqlLoader<'c> {
     pub(super) fn start(
-        wire: &'c mut Wire,
+        home: &'c mut Option<Link>,
         into: &Load<'_>,
         info: TableInfo,
         action: String,
     ) -> Result<Self> {
-        let columns = info.resolve(into.columns, &action)?;
-        let suspicion = Suspicion::new(&columns);
-        let target = |column: &&ColumnInfo| Target {
-            name: column.name.clone(),
-            kind: column.kind,
-            required: !column.nullable && !column.auto,
-            bits: column.declared.starts_with("bit("),
+        let plan = Arc::new(Plan::new(into, info, action)?);
+        let Some(link) = home.as_mut() else {
+            return Err(fault(&plan.action, ErrorKind::Connect, super::link::lost()));
         };
-        let targets: Vec<Target> = columns.iter().map(target).collect();
-        if let Mode::Upsert { key } = into.mode {
-            check_key(key, &info, &action)?;
-        }
-        let own = !wire.in_transaction();
-        let mut loader = MysqlLoader {
-            kinds: vec![Kind::Text; targets.len()],
-            plan: Plan::new(into, &targets),
-            suspicion,
-            wire,
-            action,
-            info,
-            targets,
-            chunk: Chunk::default(),
-            sent: None,
-            aside: Chunk::default(),
-            pushed_as: HashMap::new(),
-            alone: None,
-            wary: false,
-            pushed: 0,
-            rows: 0,
-            skipped: 0,
-            rejects: Vec::new(),
-            own,
-            open: true,
-        };
-        loader.run(if own {
+        let own = !link.in_transaction();
+        let begin = if own {
             "START TRANSACTION"
         } else {
             "SAVEPOINT load_all"
-        })?;
-        Ok(loader)
+        };
+        link.say(begin)
+            .map_err(|trouble| link.fault(&plan.action, trouble))?;
+        let wary = Arc::new(AtomicBool::new(false));
+        let link = home.take().ok_or_else(|| lost_thread(&plan.action))?;
+        Ok(MysqlLoader {
+            home,
+            side: Side::Here(Box::new(Sorter::new(
+                link,
+                Arc::clone(&plan),
+                Arc::clone(&wary),
+            ))),
+            plan,
+            wary,
+            unwanted: Arc::default(),
+            batch: Batch::default(),
+            spare: None,
+            pushed: 0,
+            rejects: Vec::new(),
+            own,
+        })
     }
 
-    fn run(&mut self, sql: &str) -> Result<()> {
-        run(self.wire, sql)
-            .map(drop)
-            .map_err(|trouble| self.fault(trouble))
-    }
-
-    pub(super) fn fault(&self, trouble: Trouble) -> Error {
-        fault(&self.action, &self.wire.watch, trouble)
-    }
-
-    /// Sends what has gathered; the first piece of a chunk begins its LOAD DATA. Where the server forbids that, rows gather on.
-    fn send(&mut self) -> Result<(), Trouble> {
-        if !self.plan.local {
+    /// Hands the batch over. Waits while the thread has one in hand and one in wait.
+    fn hand_over(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
             return Ok(());
         }
-        let from = match self.sent {
-            Some(from) => from,
-            None => {
-                run(self.wire, "SAVEPOINT load_chunk")?;
-                match load_data::begin(self.wire, &self.plan.load_data) {
-                    Ok(()) => 0,
-                    Err(Trouble::Refused(complaint)) if forbids_local(complaint.code) => {
-                        log::info!(
-                            "{}: the server forbids LOAD DATA LOCAL ({complaint}), inserting rows instead",
-                            self.action
-                        );
-                        self.plan.local = false;
-                        return Ok(());
-                    }
-                    Err(trouble) => return Err(trouble),
+        let mut batch = self.spare.take().unwrap_or_default();
+        std::mem::swap(&mut batch, &mut self.batch);
+        if let Side::Here(_) = self.side {
+            self.employ()?;
+        }
+        let Side::Away(crew) = &self.side else {
+            return Err(lost_thread(&self.plan.action));
+        };
+        let taken = crew.batches.send(batch).is_ok();
+        self.collect(false)?;
+        if taken {
+            Ok(())
+        } else {
+            Err(lost_thread(&self.plan.action))
+        }
+    }
+
+    /// From here on a thread has the session.
+    fn employ(&mut self) -> Result<()> {
+        let Side::Here(sorter) = std::mem::replace(&mut self.side, Side::Over) else {
+            return Ok(());
+        };
+        let (batches, waiting) = sync_channel::<Batch>(1);
+        let (news, sorted) = channel();
+        let unwanted = Arc::clone(&self.unwanted);
+        let mut sorter = *sorter;
+        let work = move || {
+            for batch in waiting {
+                if unwanted.load(Relaxed) {
+                    break;
+                }
+                let done = take(&mut sorter, batch);
+                let failed = done.is_err();
+                if news.send(done).is_err() || failed {
+                    break;
                 }
             }
+            sorter
         };
-        self.sent = Some(self.chunk.bytes.len());
-        load_data::send(self.wire, &self.chunk.bytes[from..])
-    }
-
-    /// Whether the server took the whole chunk as it was.
-    fn end_chunk(&mut self) -> Result<bool, Trouble> {
-        self.send()?;
-        if self.sent.take().is_none() {
-            return Ok(false);
-        }
-        let rows = u64::try_from(self.chunk.rows.len()).unwrap_or(u64::MAX);
-        let taken = match load_data::end(self.wire) {
-            Ok(done) => done.warnings == 0 && done.changed == rows,
-            Err(Trouble::Refused(complaint)) if is_of_a_row(complaint.code) => false,
-            Err(trouble) => return Err(trouble),
-        };
-        if taken {
-            self.rows += rows;
-        } else {
-            run(self.wire, "ROLLBACK TO SAVEPOINT load_chunk")?;
-        }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if !self.chunk.rows.is_empty() {
-            let taken = self.end_chunk().map_err(|trouble| self.fault(trouble))?;
-            let mut chunk = std::mem::take(&mut self.chunk);
-            if !taken {
-                self.sort_out(&chunk)?;
-            }
-            chunk.clear();
-            self.chunk = chunk;
-        }
-        if !self.aside.rows.is_empty() {
-            let mut aside = std::mem::take(&mut self.aside);
-            for row in 0..aside.rows.len() {
-                self.settle_rows(&aside, &[row])?;
-            }
-            aside.clear();
-            self.aside = aside;
-        }
-        self.pushed_as.clear();
+        let thread = thread::Builder::new()
+            .name("mysql-load".to_owned())
+            .spawn(work)
+            .map_err(|error| Error::new(ErrorKind::Other, &self.plan.action).because(error))?;
+        self.side = Side::Away(Crew {
+            batches,
+            sorted,
+            thread,
+        });
         Ok(())
     }
 
-    /// Ends what is under way without its rows counting.
-    fn abandon(&mut self) -> Result<(), Trouble> {
-        if self.sent.take().is_some() {
-            match load_data::end(self.wire) {
-                Ok(_) | Err(Trouble::Refused(_)) => {}
-                Err(broken) => return Err(broken),
+    /// Takes what the thread has sorted; to the end, or as far as it is.
+    fn collect(&mut self, to_the_end: bool) -> Result<()> {
+        let Side::Away(crew) = &self.side else {
+            return Ok(());
+        };
+        let next = || {
+            if to_the_end {
+                crew.sorted.recv().ok()
+            } else {
+                crew.sorted.try_recv().ok()
             }
+        };
+        while let Some(sorted) = next() {
+            let (mut rejects, mut batch) = sorted?;
+            self.rejects.append(&mut rejects);
+            batch.clear();
+            self.spare = Some(batch);
         }
-        match self.alone.take() {
-            Some(statement) => statement.close(self.wire),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// The session's side of the load, once its thread has come home.
+    fn come_home(&mut self) -> Result<Box<Sorter>> {
+        match std::mem::replace(&mut self.side, Side::Over) {
+            Side::Here(sorter) => Ok(sorter),
+            Side::Away(Crew {
+                batches,
+                sorted,
+                thread,
+            }) => {
+                drop(batches);
+                drop(sorted);
+                thread
+                    .join()
+                    .map(Box::new)
+                    .map_err(|_| lost_thread(&self.plan.action))
+            }
+            Side::Over => Err(lost_thread(&self.plan.action)),
         }
     }
 
-    /// The row as MySQL reads it, or the column and why it cannot.
-    fn readable(&self, row: &[Cell<'_>]) -> Result<Option<Owned>, (String, &'static str)> {
-        let mut changed: Option<Owned> = None;
-        for (index, (target, cell)) in self.targets.iter().zip(row).enumerate() {
-            let Some(text) = cell else { continue };
-            let readable = target
-                .readable(text)
-                .map_err(|why| (target.name.clone(), why))?;
-            if *readable != **text {
-                let owned = || row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect();
-                changed.get_or_insert_with(owned)[index] = Some(readable.into_owned());
-            }
+    /// Ends the transaction, or the part of it that is the load.
+    fn settle(&mut self, mut sorter: Box<Sorter>, keep: bool) -> Result<()> {
+        let dropped = sorter.drop_stage();
+        let link = self.home.insert(sorter.link);
+        let sql = match (self.own, keep) {
+            (true, true) => "COMMIT",
+            (true, false) => "ROLLBACK",
+            (false, true) => "RELEASE SAVEPOINT load_all",
+            (false, false) => "ROLLBACK TO SAVEPOINT load_all",
+        };
+        if !keep && !link.in_transaction() {
+            return Ok(());
         }
-        Ok(changed)
+        let ended = dropped.and_then(|()| link.say(sql));
+        ended.map(drop).map_err(|trouble| {
+            let error = link.fault(&self.plan.action, trouble);
+            if keep && self.own && link.in_transaction() {
+                let undone = link.say("ROLLBACK");
+                log::debug!("{}: rolled back: {undone:?}", self.plan.action);
+            }
+            error
+        })
     }
+
+    fn load_all(&mut self) -> Result<(u64, u64)> {
+        if let Side::Here(sorter) = &mut self.side {
+            let batch = std::mem::take(&mut self.batch);
+            let (mut rejects, _) = take(sorter, batch)?;
+            self.rejects.append(&mut rejects);
+        } else {
+            self.hand_over()?;
+            if let Side::Away(crew) = &mut self.side {
+                // the channel's end is the thread's sign to come home
+                let (closed, _) = sync_channel(1);
+                drop(std::mem::replace(&mut crew.batches, closed));
+            }
+            self.collect(true)?;
+        }
+        let sorter = self.come_home()?;
+        let counts = (sorter.rows, sorter.skipped);
+        self.settle(sorter, true)?;
+        Ok(counts)
+    }
+}
+
+fn take(sorter: &mut Sorter, mut batch: Batch) -> Sorted {
+    sorter.take(&mut batch)?;
+    Ok((std::mem::take(&mut sorter.rejects), batch))
 }
 
 impl Loader for MysqlLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        if row.len() != self.targets.len() {
-            return Err(
-                Error::new(ErrorKind::Invalid, &self.action).because(format!(
-                    "a row of {} cells for {} columns",
-                    row.len(),
-                    self.targets.len()
-                )),
-            );
+        let plan = Arc::clone(&self.plan);
+        if row.len() != plan.targets.len() {
+            let (cells, columns) = (row.len(), plan.targets.len());
+            return Err(Error::new(ErrorKind::Invalid, &plan.action)
+                .because(format!("a row of {cells} cells for {columns} columns")));
         }
         let ordinal = self.pushed;
         self.pushed += 1;
-        match self.readable(row) {
-            Err((column, why)) => {
-                let error = Error::new(ErrorKind::Type, &self.action)
-                    .at_column(column)
-                    .because(why);
-                self.rejects.push(Reject::new(ordinal, row, error));
-                return Ok(());
-            }
-            Ok(changed) => {
-                let read: Option<Vec<Cell<'_>>> = changed
-                    .as_ref()
-                    .map(|row| row.iter().map(Option::as_deref).collect());
-                let read = read.as_deref().unwrap_or(row);
-                let aside = self.wary && self.suspicion.of(read).is_some();
-                let chunk = if aside {
-                    &mut self.aside
-                } else {
-                    &mut self.chunk
-                };
-                chunk.add(ordinal, &self.kinds, read);
-                if changed.is_some() {
-                    self.pushed_as.insert(
-                        ordinal,
-                        row.iter().map(|cell| cell.map(<[u8]>::to_vec)).collect(),
-                    );
+        let mut as_it_is = true;
+        for (target, cell) in plan.targets.iter().zip(row) {
+            let Some(text) = cell else { continue };
+            match target.readable(text) {
+                Ok(Cow::Borrowed(same)) => as_it_is &= std::ptr::eq(same, *text),
+                Ok(Cow::Owned(_)) => as_it_is = false,
+                Err(why) => {
+                    let error = Error::new(ErrorKind::Type, &plan.action)
+                        .at_column(&target.name)
+                        .because(why);
+                    self.rejects.push(Reject::new(ordinal, row, error));
+                    return Ok(());
                 }
             }
         }
-        if self.chunk.is_full() || self.aside.is_full() {
-            return self.flush();
+        if as_it_is {
+            return self.add(&plan, ordinal, row);
         }
-        if self.chunk.bytes.len() - self.sent.unwrap_or(0) >= SEND {
-            return self.send().map_err(|trouble| self.fault(trouble));
-        }
-        Ok(())
+        self.batch.pushed_as.add(ordinal, &plan.kinds, row);
+        let both = plan.targets.iter().zip(row);
+        let read: Vec<Option<Cow<'_, [u8]>>> = both
+            .map(|(target, cell)| cell.and_then(|text| target.readable(text).ok()))
+            .collect();
+        let read: Vec<Cell<'_>> = read.iter().map(Option::as_deref).collect();
+        self.add(&plan, ordinal, &read)
     }
 
     fn rejects(&mut self) -> Vec<Reject> {
@@ -269,36 +301,68 @@ impl Loader for MysqlLoader<'_> {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
-        self.flush()?;
-        self.abandon().map_err(|trouble| self.fault(trouble))?;
-        self.run(if self.own {
-            "COMMIT"
-        } else {
-            "RELEASE SAVEPOINT load_all"
-        })?;
-        self.open = false;
+        let (rows, skipped) = self.load_all()?;
         self.rejects.sort_by_key(|reject| reject.ordinal);
         Ok(Loaded {
-            rows: self.rows,
-            skipped: self.skipped,
+            rows,
+            skipped,
             rejects: std::mem::take(&mut self.rejects),
         })
     }
 }
 
+impl MysqlLoader<'_> {
+    /// Puts a row, as MySQL reads it, where it belongs.
+    fn add(&mut self, plan: &Plan, ordinal: u64, row: &[Cell<'_>]) -> Result<()> {
+        if row.iter().flatten().any(|text| text.len() > LARGE) {
+            // the rows before it first: of two rows with one key, the first one counts
+            self.hand_over_all_but(ordinal)?;
+            self.batch.aside.add(ordinal, &plan.kinds, row);
+            return self.hand_over();
+        }
+        let aside = self.wary.load(Relaxed) && plan.suspicion.of(row).is_some();
+        let chunk = if aside {
+            &mut self.batch.aside
+        } else {
+            &mut self.batch.chunk
+        };
+        chunk.add(ordinal, &plan.kinds, row);
+        if chunk.is_full() {
+            return self.hand_over();
+        }
+        Ok(())
+    }
+
+    /// Hands over what was pushed before row `ordinal`, of which only the pushed form may be in the batch.
+    fn hand_over_all_but(&mut self, ordinal: u64) -> Result<()> {
+        let pushed_as = &mut self.batch.pushed_as;
+        let own = pushed_as
+            .rows
+            .last()
+            .is_some_and(|(last, _)| *last == ordinal);
+        if !own {
+            return self.hand_over();
+        }
+        let line = pushed_as.place(pushed_as.rows.len() - 1);
+        let bytes = pushed_as.bytes.split_off(line.start);
+        pushed_as.rows.pop();
+        self.hand_over()?;
+        let length = bytes.len();
+        self.batch.pushed_as.bytes = bytes;
+        self.batch.pushed_as.rows.push((ordinal, length));
+        Ok(())
+    }
+}
+
 impl Drop for MysqlLoader<'_> {
     fn drop(&mut self) {
-        if !self.open {
+        if matches!(self.side, Side::Over) {
             return;
         }
+        self.unwanted.store(true, Relaxed);
         let undone = self
-            .abandon()
-            .map_err(|trouble| self.fault(trouble))
-            .and_then(|()| match self.wire.in_transaction() {
-                false => Ok(()),
-                true if self.own => self.run("ROLLBACK"),
-                true => self.run("ROLLBACK TO SAVEPOINT load_all"),
-            });
+            .come_home()
+            .and_then(|sorter| self.settle(sorter, false));
         if let Err(error) = undone {
             log::error!(
                 "{error}, taking back an unfinished load: {:?}",

@@ -1,216 +1,155 @@
-//! From a socket to a session: greeting, TLS, password, settings.
+//! From a URL to a session: hosts in turn, TLS, password, settings.
 
-use super::auth::{proof, sealed};
-use super::fault::{Complaint, Trouble, foreign};
-use super::lengths::write_number;
-use super::wire::{Stopper, Wire};
-use crate::net::{Address, Guard, Socket, Watch};
-use crate::{Options, Tls, Url};
-use std::io;
+use super::fault::{Trouble, fault};
+use super::link::Link;
+use super::offer::{Answer, Offer};
+use super::stop::Stopper;
+use crate::{Error, ErrorKind, Host, Options, Result, Tls, Url};
+use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
-/// Long passwords, long flags, database, LOCAL, protocol 4.1, transactions, secure authentication, several results also of
-/// prepared statements, plug-ins of authentication.
-const ABILITIES: u32 =
-    0x1 | 0x4 | 0x80 | 0x200 | 0x2000 | 0x8000 | 0x2_0000 | 0x4_0000 | 0x8_0000 | 0x20_0000;
-const WITH_DATABASE: u32 = 0x8;
-const WITH_TLS: u32 = 0x800;
-const CHARSET: u8 = 45;
+const PORT: u16 = 3306;
 
-/// Who logs in where.
-#[derive(Debug, Clone)]
-pub(super) struct Login {
-    pub(super) address: Address,
-    pub(super) guard: Guard,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) database: String,
-    pub(super) timeout: Duration,
-}
+/// The server's own limit decides what is too large, not the driver's.
+const MAX_PACKET: usize = 1 << 30;
 
-/// What the server says first.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Greeting {
-    thread: u32,
-    abilities: u32,
-    salt: Vec<u8>,
-    plugin: String,
-}
-
-impl Login {
-    pub(super) fn new(url: &Url, options: &Options, guard: &Guard, address: &Address) -> Self {
-        Login {
-            address: address.clone(),
-            guard: guard.clone(),
-            user: url.user.clone().unwrap_or_default(),
-            password: url.password.clone().unwrap_or_default(),
-            database: url.database.clone(),
-            timeout: options.connect_timeout,
+/// A session with the first of the URL's hosts that takes it, ready for statements.
+pub(super) fn open(url: &Url, options: &Options, busy: Duration) -> Result<Link> {
+    let ssl = match url.tls {
+        Tls::None => None,
+        _ => Some(protection(url, options)?),
+    };
+    // the driver makes its TLS of the process's provider; it is set already where main did it
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        log::trace!("the process has its TLS provider already");
+    }
+    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
+        .because("the URL names no host");
+    for host in &url.hosts {
+        match enter(url, options, busy, host, ssl.as_ref()) {
+            Ok(link) => return Ok(link),
+            Err(trouble) => {
+                let at = format!("connecting to {url} at {host}");
+                last = fault(at, ErrorKind::Timeout, trouble);
+            }
+        }
+        // another host would say the same of a wrong password or a missing database
+        if !last.is_transient() && last.kind() != ErrorKind::Other {
+            break;
         }
     }
+    Err(last)
+}
 
-    /// A session, ready for statements.
-    pub(super) fn open(&self, limit: Duration, busy: Duration) -> Result<Wire, Trouble> {
-        let (mut wire, thread) = self.enter(Arc::new(Watch::new(limit)))?;
-        // LOCK waits are counted in whole seconds; slow readers and slow makers of rows are no reason to hang up
-        let seconds = busy.as_millis().div_ceil(1000).clamp(1, 1_000_000);
-        let settings = format!(
-            "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = {seconds}, \
-             lock_wait_timeout = {seconds}, net_write_timeout = 3600, net_read_timeout = 3600, \
-             sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')"
+fn enter(
+    url: &Url,
+    options: &Options,
+    busy: Duration,
+    host: &Host,
+    ssl: Option<&SslOpts>,
+) -> Result<Link, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::Broken(ErrorKind::Other, error.into()))?;
+    let offer = Arc::new(Offer::default());
+    let opts = |ssl: Option<&SslOpts>| address(url, host, ssl, &offer);
+    let reach = options.connect_timeout.max(Duration::from_millis(1));
+    let (conn, opts) = runtime.block_on(async {
+        let first = opts(ssl);
+        let entering = timeout(reach, Conn::new(first.clone())).await;
+        let unprotected = matches!(
+            entering,
+            Ok(Err(mysql_async::Error::Driver(
+                DriverError::NoClientSslFlagFromServer
+            )))
         );
-        wire.command(3, &[settings.as_bytes()])?;
-        wire.done()?;
-        let other = self.clone();
-        wire.stopper = Arc::new(Stopper::new(move || {
-            let stop = || -> Result<(), Trouble> {
-                let (mut wire, _) = other.enter(Arc::default())?;
-                wire.command(3, &[format!("KILL QUERY {thread}").as_bytes()])?;
-                match wire.done() {
-                    // 1094: the connection is gone, and its statement with it
-                    Ok(_) | Err(Trouble::Refused(Complaint { code: 1094, .. })) => Ok(()),
-                    Err(trouble) => Err(trouble),
-                }
-            };
-            stop().map_err(|trouble| match trouble {
-                Trouble::Broken(error) => error,
-                Trouble::Refused(complaint) => io::Error::other(complaint),
-                Trouble::Senseless(why) => io::Error::other(why),
-            })
-        }));
-        Ok(wire)
-    }
-
-    fn enter(&self, watch: Arc<Watch>) -> Result<(Wire, u32), Trouble> {
-        let mut wire = Wire::new(Socket::open(&self.address, self.timeout)?, watch);
-        let packet = wire.answer()?;
-        let greeting = Greeting::read(wire.body(&packet))
-            .ok_or_else(|| foreign("a greeting that is not MySQL's"))?;
-        let mut abilities = ABILITIES & (greeting.abilities | 0x1);
-        if !self.database.is_empty() {
-            abilities |= WITH_DATABASE;
+        if unprotected && url.tls == Tls::Prefer {
+            let plain = opts(None);
+            let entering = timeout(reach, Conn::new(plain.clone())).await;
+            return Ok((entering.map_err(late)??, plain));
         }
-        let Address::Tcp(host, _) = &self.address else {
-            self.authenticate(&mut wire, abilities, &greeting)?;
-            return Ok((wire, greeting.thread));
-        };
-        if self.guard.tls != Tls::None {
-            if greeting.abilities & WITH_TLS != 0 {
-                abilities |= WITH_TLS;
-                wire.send(&head(abilities))?;
-                wire.socket.protect(&self.guard, host)?;
-            } else if self.guard.tls != Tls::Prefer {
-                return Err(
-                    io::Error::new(io::ErrorKind::Unsupported, "the server offers no TLS").into(),
-                );
+        Ok::<_, Trouble>((entering.map_err(late)??, first))
+    })?;
+    let stopper = Stopper::new(opts, conn.id(), reach, options.statement_timeout);
+    let mut link = Link::new(runtime, conn, stopper, offer);
+    link.settle(&settings(busy), reach)?;
+    Ok(link)
+}
+
+fn late(_: tokio::time::error::Elapsed) -> Trouble {
+    Trouble::Broken(
+        ErrorKind::Connect,
+        "no answer within the connect timeout".into(),
+    )
+}
+
+/// Whom to call, and how.
+fn address(url: &Url, host: &Host, ssl: Option<&SslOpts>, offer: &Arc<Offer>) -> Opts {
+    let builder = OptsBuilder::default()
+        .user(url.user.clone())
+        .pass(url.password.clone())
+        .db_name(Some(url.database.clone()).filter(|name| !name.is_empty()))
+        .local_infile_handler(Some(Answer(Arc::clone(offer))))
+        .stmt_cache_size(16)
+        .prefer_socket(false)
+        .max_allowed_packet(Some(MAX_PACKET))
+        .wait_timeout(Some(28_800))
+        .tcp_keepalive(Some(Duration::from_secs(60)));
+    if host.name.starts_with('/') {
+        // nobody can listen in between
+        return builder.socket(Some(host.name.clone())).into();
+    }
+    builder
+        .ip_or_hostname(host.name.clone())
+        .tcp_port(host.port.unwrap_or(PORT))
+        .ssl_opts(ssl.cloned())
+        .into()
+}
+
+/// `verify` trusts `ca=FILE`, else what the system trusts; `require` and `prefer` protect against listening in alone.
+fn protection(url: &Url, options: &Options) -> Result<SslOpts> {
+    if url.tls != Tls::Verify {
+        return Ok(SslOpts::default().with_danger_accept_invalid_certs(true));
+    }
+    let certificates = match url.param("ca") {
+        Some(ca) => {
+            let path = options.base.join(ca);
+            let action = || format!("reading certificates in {}", path.display());
+            let text = std::fs::read(&path)
+                .map_err(|error| Error::new(ErrorKind::Invalid, action()).because(error))?;
+            if !text.windows(11).any(|part| part == b"-----BEGIN ") {
+                return Err(Error::new(ErrorKind::Invalid, action())
+                    .because("there is no certificate in it"));
             }
+            vec![text.into()]
         }
-        self.authenticate(&mut wire, abilities, &greeting)?;
-        Ok((wire, greeting.thread))
-    }
-
-    fn authenticate(
-        &self,
-        wire: &mut Wire,
-        abilities: u32,
-        greeting: &Greeting,
-    ) -> Result<(), Trouble> {
-        let secret_line = wire.socket.is_tls() || wire.socket.is_unix();
-        let (mut plugin, mut salt) = (greeting.plugin.clone(), greeting.salt.clone());
-        // what is not known here may still be switched to something that is
-        let first = proof(&plugin, &self.password, &salt, secret_line).unwrap_or_default();
-        let mut answer = head(abilities);
-        put_text(&mut answer, &self.user);
-        write_number(&mut answer, first.len());
-        answer.extend_from_slice(&first);
-        if abilities & WITH_DATABASE != 0 {
-            put_text(&mut answer, &self.database);
+        None => {
+            let known = rustls_native_certs::load_native_certs().certs;
+            known.iter().map(|one| one.to_vec().into()).collect()
         }
-        put_text(&mut answer, &plugin);
-        wire.send(&answer)?;
-        loop {
-            let packet = wire.answer()?;
-            let body = wire.body(&packet).to_vec();
-            match *body.as_slice() {
-                [0, ..] => {
-                    return wire
-                        .read_done(&packet)
-                        .map(drop)
-                        .ok_or_else(|| foreign("a torn answer to a login"));
-                }
-                [0xfe, ref rest @ ..] => {
-                    let mut parts = rest.splitn(2, |byte| *byte == 0);
-                    plugin = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-                    let data = parts.next().unwrap_or_default();
-                    salt = data.strip_suffix(&[0]).unwrap_or(data).to_vec();
-                    let again = proof(&plugin, &self.password, &salt, secret_line)
-                        .ok_or_else(|| Trouble::Refused(unknown(&plugin)))?;
-                    wire.send(&again)?;
-                }
-                // the server knows the password's hash by now
-                [1, 3] => {}
-                [1, 4] if secret_line => wire.send(&[self.password.as_bytes(), b"\0"].concat())?,
-                [1, 4] => wire.send(&[2])?,
-                [1, ref key @ ..] if plugin == "caching_sha2_password" => {
-                    let sealed = sealed(&self.password, &salt, key)?;
-                    wire.send(&sealed)?;
-                }
-                _ => return Err(foreign("an answer that is none to a login")),
-            }
-        }
-    }
+    };
+    let own = !certificates.is_empty();
+    Ok(SslOpts::default()
+        .with_root_certs(certificates)
+        .with_disable_built_in_roots(own))
 }
 
-impl Greeting {
-    fn read(body: &[u8]) -> Option<Self> {
-        let rest = body.strip_prefix(&[10])?;
-        let end = rest.iter().position(|byte| *byte == 0)?;
-        let rest = &rest[end + 1..];
-        let (thread, rest) = rest.split_first_chunk::<4>()?;
-        let (salt, rest) = rest.split_first_chunk::<8>()?;
-        // filler, low abilities, character set, status, high abilities, length of the salt, filler
-        let fixed = rest.first_chunk::<19>()?;
-        let abilities = u32::from_le_bytes([fixed[1], fixed[2], fixed[6], fixed[7]]);
-        let rest = &rest[19..];
-        let more = usize::from(fixed[8])
-            .saturating_sub(8)
-            .max(13)
-            .min(rest.len());
-        let mut salt = salt.to_vec();
-        salt.extend_from_slice(rest[..more].strip_suffix(&[0]).unwrap_or(&rest[..more]));
-        let plugin = rest[more..]
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default();
-        Some(Greeting {
-            thread: u32::from_le_bytes(*thread),
-            abilities,
-            salt,
-            plugin: String::from_utf8_lossy(plugin).into_owned(),
-        })
-    }
-}
-
-fn head(abilities: u32) -> Vec<u8> {
-    let mut head = abilities.to_le_bytes().to_vec();
-    head.extend_from_slice(&(1_u32 << 30).to_le_bytes());
-    head.push(CHARSET);
-    head.extend_from_slice(&[0; 23]);
-    head
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(text.split('\0').next().unwrap_or_default().as_bytes());
-    out.push(0);
-}
-
-/// Our own refusal, in the server's number for it.
-fn unknown(plugin: &str) -> Complaint {
-    Complaint {
-        code: 1045,
-        message: format!("the account logs in by {plugin}, which is not known here"),
-    }
+/// What a session must be told for exact values. Notes are no warnings: a rounded decimal is what strict mode takes, too.
+/// LOCK waits are counted in whole seconds; slow readers and slow makers of rows are no reason to hang up.
+fn settings(busy: Duration) -> String {
+    let seconds = busy.as_millis().div_ceil(1000).clamp(1, 1_000_000);
+    format!(
+        "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = {seconds}, \
+         lock_wait_timeout = {seconds}, net_write_timeout = 3600, net_read_timeout = 3600, sql_notes = 0, \
+         max_error_count = 65535, \
+         sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')"
+    )
 }
 
 #[cfg(test)]
@@ -218,20 +157,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_greeting() {
-        let mut body =
-            b"\x0a5.5.5-10.11\0\x07\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15".to_vec();
-        body.extend_from_slice(&[0; 10]);
-        body.extend_from_slice(b"ijklmnopqrst\0mysql_native_password\0");
-        let greeting = Greeting::read(&body).unwrap();
+    fn a_host_with_a_slash_is_a_socket_without_tls() {
+        let url = Url::parse("mysql://u:p@%2Ftmp%2Fs.sock,h:33/db?tls=require").unwrap();
+        let (ssl, offer) = (SslOpts::default(), Arc::default());
+        let socket = address(&url, &url.hosts[0], Some(&ssl), &offer);
         assert_eq!(
-            (greeting.thread, greeting.salt.as_slice()),
-            (7, &b"abcdefghijklmnopqrst"[..])
+            (socket.socket(), socket.ssl_opts()),
+            (Some("/tmp/s.sock"), None)
         );
-        assert_eq!(
-            (greeting.plugin.as_str(), greeting.abilities),
-            ("mysql_native_password", 0x81ff_f7fe)
-        );
-        assert!(Greeting::read(&body[..30]).is_none() && Greeting::read(b"").is_none());
+        let tcp = address(&url, &url.hosts[1], Some(&ssl), &offer);
+        assert_eq!((tcp.ip_or_hostname(), tcp.tcp_port()), ("h", 33));
+        assert!(tcp.ssl_opts().is_some() && tcp.db_name() == Some("db") && !tcp.prefer_socket());
     }
 }

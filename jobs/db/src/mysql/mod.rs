@@ -1,35 +1,37 @@
-//! MySQL 5.7 and newer, MariaDB 10.4 and newer, by their own protocol, without a driver in between.
+//! MySQL 5.7 and newer, MariaDB 10.4 and newer, by the `mysql_async` driver behind a small runtime of each connection's own.
 //! `mysql://user:password@host:port,host/database`; a host that begins with `/` is the path of a Unix socket.
 //!
-//! - **Why no driver**: a cell is lent from the input buffer, time limits hold for each wait and can change, and rows that are
-//!   loaded go out while they are made. Queries are prepared: their binary results keep every digit of a FLOAT, which the
-//!   text results cut to six.
+//! - **Values**: queries are prepared, as binary results keep every digit of a FLOAT, which text results cut to six; what cannot
+//!   be prepared runs as text.
 //! - **Session**: utf8mb4, UTC, strict: what a column cannot hold is refused, never bent. 0 is 0 also in a numbered column.
-//! - **Loading**: LOAD DATA LOCAL from memory. The server asks for the file by name; nothing but the rows of our own running
-//!   statement is ever sent, and no file is ever opened. The server bends bad values there and only counts warnings, so a chunk
-//!   with a warning is taken back and inserted in strict rows, see `loader.rs`; the same where it forbids LOCAL.
+//! - **Time limits**: every wait ends. A statement that takes too long is stopped by KILL QUERY on a second connection; MariaDB
+//!   counts the time of what is no query by itself, too. A server that does not even answer that is given up.
+//! - **Loading**: LOAD DATA LOCAL from memory, see `offer.rs` for what a server can ask for and `sorter.rs` for how bad rows are
+//!   found; strict rows where the server forbids it. Upserts go through a temporary table, see `stage.rs`.
+//! - **Tables without transactions** (MyISAM, Aria) are refused before anything is loaded.
 //! - **DDL commits** the transaction that it stands in.
 //! - **Errors**: by the server's error number.
 
-mod auth;
 mod connection;
 mod dialect;
 mod dictionary;
 mod fault;
 mod instant;
 mod kind;
-mod lengths;
-mod load_data;
+mod link;
 mod loader;
 mod login;
+mod offer;
 mod plan;
 mod refused;
 mod rows;
-mod statement;
+mod sorter;
+mod stage;
+mod stop;
 mod target;
 mod transactions;
 mod value;
-mod wire;
+mod warnings;
 
 use crate::Driver;
 

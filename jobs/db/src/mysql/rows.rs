@@ -1,153 +1,221 @@
-//! A result set: text is lent where it lies in the input buffer, all else is written into one buffer a row.
+//! A result set. Rows are taken from the driver as many as lie ready, so that a row costs no turn of the runtime; text is lent
+//! where the driver left it, all else is written into one buffer a row.
 
-use super::fault::{Trouble, fault, foreign};
+use super::fault::Trouble;
 use super::kind::Shape;
-use super::statement::{Prepared, columns, drain, prepare};
+use super::link::{Link, bind, lost, prepare};
+use super::stop::Stopper;
 use super::value::{Spelled, spell};
-use super::wire::{Packet, Wire};
 use crate::{Cell, Cells, Column, Error, Result, Row, Rows};
+use futures_util::{FutureExt, Stream, StreamExt};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Params, Value};
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
 
+/// How many rows, and how many bytes of text, are taken at once.
+const READY: usize = 256;
+const READY_BYTES: usize = 256 << 10;
 /// What is read of a result that nobody wants before its statement is stopped instead.
 const LEFT_OVER: u32 = 2000;
+
+type Stored<'c> = Pin<Box<dyn Stream<Item = mysql_async::Result<mysql_async::Row>> + Send + 'c>>;
 
 #[derive(Debug)]
 enum Place {
     Null,
-    /// From the row's packet.
-    Lent(Range<usize>),
+    /// The driver's own bytes.
+    Lent,
     Written(Range<usize>),
 }
 
-#[derive(Debug)]
 pub(super) struct MysqlRows<'c> {
-    wire: &'c mut Wire,
+    runtime: &'c Runtime,
+    stopper: Arc<Stopper>,
+    stream: Option<Stored<'c>>,
     action: String,
-    statement: Option<Prepared>,
     columns: Vec<Column>,
     shapes: Vec<Shape>,
+    ready: VecDeque<mysql_async::Row>,
+    /// What came after the last row that is ready.
+    failed: Option<Trouble>,
+    row: Option<mysql_async::Row>,
     places: Vec<Place>,
     buffer: Vec<u8>,
-    /// The row that is lent.
-    row: Option<Packet>,
-    /// The first row is taken before anybody asks, so that a query fails where it is made.
-    ahead: bool,
-    over: bool,
+}
+
+/// A result, opened.
+struct Opened<'c> {
+    stream: Option<Stored<'c>>,
+    columns: Arc<[mysql_async::Column]>,
+}
+
+/// Starts a query; prepared, as binary results keep every digit of a FLOAT.
+async fn open<'c>(
+    conn: &'c mut Conn,
+    sql: &str,
+    params: Params,
+    count: usize,
+) -> Result<Opened<'c>, Trouble> {
+    let none = || Opened {
+        stream: None,
+        columns: Arc::default(),
+    };
+    let statement = prepare(conn, sql, count).await?;
+    Ok(match statement {
+        Some(statement) => {
+            let result = conn.exec_iter(&statement, params).await?;
+            result
+                .stream_and_drop()
+                .await?
+                .map_or_else(none, |stream| Opened {
+                    columns: stream.columns(),
+                    stream: Some(stream.boxed()),
+                })
+        }
+        None => {
+            let result = conn.query_iter(sql.to_owned()).await?;
+            result
+                .stream_and_drop()
+                .await?
+                .map_or_else(none, |stream| Opened {
+                    columns: stream.columns(),
+                    stream: Some(stream.boxed()),
+                })
+        }
+    })
 }
 
 impl<'c> MysqlRows<'c> {
-    /// Runs a query up to its first row.
+    /// Runs a query up to its first rows, so that it fails where it is made.
     pub(super) fn start(
-        wire: &'c mut Wire,
+        link: &'c mut Link,
         sql: &str,
         params: &[Cell<'_>],
         action: String,
     ) -> Result<Self> {
+        let begun = link.keep_limit(false).and_then(|()| link.start());
+        if let Err(trouble) = begun {
+            return Err(link.fault(&action, trouble));
+        }
+        let stopper = Arc::clone(&link.stopper);
+        let Some(conn) = link.conn.as_mut() else {
+            return Err(super::fault::fault(action, stopper.verdict(), lost()));
+        };
+        let opening = open(conn, sql, bind(params), params.len());
+        let opened = link
+            .runtime
+            .block_on(stopper.within(Duration::ZERO, opening));
+        let opened = opened.map_err(|trouble| {
+            stopper.rest();
+            super::fault::fault(&action, stopper.verdict(), trouble)
+        })?;
+        let (columns, shapes) = opened.columns.iter().map(describe).unzip();
         let mut rows = MysqlRows {
-            wire,
+            runtime: &link.runtime,
+            stopper,
+            stream: opened.stream,
             action,
-            statement: None,
-            columns: Vec::new(),
-            shapes: Vec::new(),
+            columns,
+            shapes,
+            ready: VecDeque::new(),
+            failed: None,
+            row: None,
             places: Vec::new(),
             buffer: Vec::new(),
-            row: None,
-            ahead: true,
-            over: true,
         };
-        match rows.begin(sql, params) {
-            Ok(()) => {}
-            Err(trouble) => return Err(rows.fail(trouble)),
+        rows.fill();
+        match rows.failed.take_if(|_| rows.ready.is_empty()) {
+            Some(trouble) => Err(rows.fault(trouble)),
+            None => Ok(rows),
         }
-        Ok(rows)
     }
 
-    fn begin(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<(), Trouble> {
-        self.wire.start()?;
-        let statement = prepare(self.wire, sql)?;
-        self.statement = Some(statement);
-        statement.execute(self.wire, params)?;
-        match columns(self.wire)? {
-            Err(done) => {
-                if done.more {
-                    drain(self.wire)?;
+    /// Waits for the next row, and takes all that came with it.
+    fn fill(&mut self) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        let (ready, failed) = (&mut self.ready, &mut self.failed);
+        let over = self.runtime.block_on(async {
+            let first = async { Ok(stream.next().await.transpose()?) };
+            let mut next = self.stopper.within(Duration::ZERO, first).await;
+            let mut bytes = 0;
+            loop {
+                match next {
+                    Ok(Some(row)) => {
+                        bytes += weight(&row);
+                        ready.push_back(row);
+                    }
+                    Ok(None) => return true,
+                    Err(trouble) => {
+                        *failed = Some(trouble);
+                        return true;
+                    }
                 }
-            }
-            Ok(columns) => {
-                (self.columns, self.shapes) = columns.into_iter().unzip();
-                self.over = false;
-                self.step()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn step(&mut self) -> Result<(), Trouble> {
-        self.row = None;
-        let packet = self.wire.answer().inspect_err(|_| self.over = true)?;
-        match self.wire.ends(&packet) {
-            None => self.row = Some(packet),
-            Some(more) => {
-                self.over = true;
-                if more {
-                    drain(self.wire)?;
+                if ready.len() >= READY || bytes >= READY_BYTES {
+                    return false;
                 }
-                self.wire.watch.rest();
+                next = match stream.next().now_or_never() {
+                    Some(next) => next.transpose().map_err(Trouble::from),
+                    None => return false,
+                };
             }
+        });
+        if over {
+            self.stream = None;
+            self.stopper.rest();
         }
-        Ok(())
     }
 
-    fn fail(&mut self, trouble: Trouble) -> Error {
-        self.over = true;
-        self.wire.watch.rest();
-        fault(&self.action, &self.wire.watch, trouble)
+    fn fault(&self, trouble: Trouble) -> Error {
+        super::fault::fault(&self.action, self.stopper.verdict(), trouble)
     }
 
-    fn place_cells(&mut self, packet: &Packet) -> Result<(), Trouble> {
+    fn place_cells(&mut self) {
         self.places.clear();
         self.buffer.clear();
-        let torn = || foreign("a row that breaks off");
-        let whole = self.wire.body(packet);
-        let nulls = whole
-            .get(1..1 + (self.columns.len() + 9) / 8)
-            .ok_or_else(torn)?;
-        let mut rest = &whole[1 + nulls.len()..];
+        let Some(row) = &self.row else { return };
         for (index, (shape, column)) in self.shapes.iter().zip(&self.columns).enumerate() {
-            if nulls[(index + 2) / 8] >> ((index + 2) % 8) & 1 == 1 {
-                self.places.push(Place::Null);
-                continue;
-            }
             let from = self.buffer.len();
-            self.places.push(
-                match spell(*shape, column.kind, &mut rest, &mut self.buffer).ok_or_else(torn)? {
-                    Spelled::Written => Place::Written(from..self.buffer.len()),
-                    Spelled::Lent(text) => {
-                        let end = whole.len() - rest.len();
-                        Place::Lent(end - text.len()..end)
-                    }
-                },
-            );
+            let value = row.as_ref(index).unwrap_or(&Value::NULL);
+            let spelled = spell(*shape, column.kind, value, &mut self.buffer);
+            self.places.push(match spelled {
+                Spelled::Null => Place::Null,
+                Spelled::Lent => Place::Lent,
+                Spelled::Written => Place::Written(from..self.buffer.len()),
+            });
         }
-        Ok(())
     }
+}
 
-    /// Makes the connection ready for the next statement.
-    fn end(&mut self) -> Result<(), Trouble> {
-        let mut left = 0;
-        while !self.over {
-            self.step()?;
-            left += 1;
-            if left == LEFT_OVER {
-                self.wire.stopper.stop(&self.wire.watch, |_| {});
-            }
-        }
-        self.wire.watch.rest();
-        match self.statement.take() {
-            Some(statement) => statement.close(self.wire),
-            None => Ok(()),
-        }
-    }
+/// The bytes that a row holds outside itself.
+fn weight(row: &mysql_async::Row) -> usize {
+    let bytes = |index| match row.as_ref(index) {
+        Some(Value::Bytes(bytes)) => bytes.len(),
+        _ => 0,
+    };
+    (0..row.len()).map(bytes).sum()
+}
+
+fn describe(column: &mysql_async::Column) -> (Column, Shape) {
+    let shape = Shape::new(
+        column.column_type() as u8,
+        column.flags().bits(),
+        column.character_set(),
+        column.column_length(),
+        column.decimals(),
+    );
+    let described = Column {
+        name: column.name_str().into_owned(),
+        kind: shape.kind(),
+        declared: shape.declared(),
+    };
+    (described, shape)
 }
 
 impl Rows for MysqlRows<'_> {
@@ -156,14 +224,21 @@ impl Rows for MysqlRows<'_> {
     }
 
     fn fetch(&mut self) -> Result<Option<Row<'_>>> {
-        if !std::mem::take(&mut self.ahead) && !self.over {
-            self.step().map_err(|trouble| self.fail(trouble))?;
+        if self.ready.is_empty() {
+            if self.failed.is_none() {
+                self.fill();
+            }
+            if self.ready.is_empty()
+                && let Some(trouble) = self.failed.take()
+            {
+                return Err(self.fault(trouble));
+            }
         }
-        let Some(packet) = self.row.clone().filter(|_| !self.over) else {
+        self.row = self.ready.pop_front();
+        if self.row.is_none() {
             return Ok(None);
-        };
-        self.place_cells(&packet)
-            .map_err(|trouble| self.fail(trouble))?;
+        }
+        self.place_cells();
         Ok(Some(Row::new(self)))
     }
 }
@@ -177,25 +252,39 @@ impl Cells for MysqlRows<'_> {
         match &self.places[index] {
             Place::Null => None,
             Place::Written(range) => Some(&self.buffer[range.clone()]),
-            Place::Lent(range) => self
-                .row
-                .as_ref()
-                .map(|packet| &self.wire.body(packet)[range.clone()]),
+            Place::Lent => match self.row.as_ref().and_then(|row| row.as_ref(index)) {
+                Some(Value::Bytes(text)) => Some(text),
+                _ => None,
+            },
         }
     }
 }
 
 impl Drop for MysqlRows<'_> {
+    /// Makes the connection ready for the next statement.
     fn drop(&mut self) {
-        match self.end() {
-            // stopped by ourselves
-            Ok(()) | Err(Trouble::Refused(_)) => {}
-            Err(trouble) => log::debug!("{}, leaving it early: {trouble:?}", self.action),
-        }
-        if let Some(statement) = self.statement.take()
-            && let Err(trouble) = statement.close(self.wire)
-        {
-            log::debug!("{}: {trouble:?}", self.action);
-        }
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
+        let stopper = &self.stopper;
+        self.runtime.block_on(async {
+            for _ in 0..LEFT_OVER {
+                match stopper
+                    .within(Duration::ZERO, async { Ok(stream.next().await) })
+                    .await
+                {
+                    Ok(Some(Ok(_))) => {}
+                    _ => return,
+                }
+            }
+            let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+            if stopper.leave(rest).await.is_none() {
+                log::debug!(
+                    "{}: the server goes on with a query that was stopped",
+                    self.action
+                );
+            }
+        });
+        self.stopper.rest();
     }
 }

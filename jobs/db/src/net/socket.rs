@@ -86,16 +86,6 @@ impl Socket {
         }
     }
 
-    /// Whether the other side sits on this machine, so that there is nobody to listen in.
-    pub(crate) fn is_unix(&self) -> bool {
-        matches!(self, Socket::Unix(_))
-    }
-
-    /// Whether what passes is encrypted.
-    pub(crate) fn is_tls(&self) -> bool {
-        matches!(self, Socket::Tls(_))
-    }
-
     #[cfg(test)]
     pub(crate) fn unix_for_tests(stream: UnixStream) -> Self {
         Socket::Unix(stream)
