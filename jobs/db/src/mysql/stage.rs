@@ -19,7 +19,8 @@ const FEW: usize = 16;
 impl Sorter {
     /// Merges a chunk into the table.
     pub(super) fn merge(&mut self, chunk: &mut Chunk) -> Result<()> {
-        let mut stack = Vec::from([0..chunk.rows.len()]);
+        let whole = 0..chunk.rows.len();
+        let mut stack = vec![whole];
         while let Some(rows) = stack.pop() {
             if !self.local || !self.staged {
                 self.merge_slowly(chunk, rows)?;
