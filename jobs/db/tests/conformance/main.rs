@@ -10,6 +10,7 @@ mod dictionary;
 mod faults;
 mod limits;
 mod loading;
+mod mariadb;
 mod place;
 mod servers;
 mod services;
