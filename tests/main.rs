@@ -11,4 +11,5 @@ mod faults;
 mod hang;
 mod lab;
 mod report;
+mod round_trip;
 mod services;

@@ -1,6 +1,6 @@
 //! A file in the middle of being loaded: rows from the reader to the database's loader, bad ones aside.
 
-use db::{Loader, TableInfo};
+use db::{Loader, Reject, TableInfo};
 
 use super::bad::Bad;
 use super::load::{Fault, of_rows};
@@ -75,22 +75,26 @@ impl Reading<'_> {
                         places.note(pushed, self.position);
                         loader.push(&self.mapping.cells(&self.record))?;
                         pushed += 1;
-                        for reject in loader.rejects() {
-                            self.bad.refused(&places, &reject)?;
-                        }
+                        self.refuse(&places, loader.rejects())?;
                     }
                 },
             }
         };
         self.pace(cx)?;
         let loaded = loader.finish().map_err(of_rows)?;
-        for reject in &loaded.rejects {
-            self.bad.refused(&places, reject)?;
-        }
+        self.refuse(&places, loaded.rejects)?;
         self.kept += loaded.skipped;
         self.tally.written += loaded.rows;
         self.tally.rejected = self.bad.total - self.begun.rejected;
         Ok(more)
+    }
+
+    /// Keeps rows that the database refused, those that it names together in the order of the file.
+    fn refuse(&mut self, places: &Places, mut rejects: Vec<Reject>) -> Result<(), Fault> {
+        rejects.sort_by_key(|reject| reject.ordinal);
+        rejects
+            .iter()
+            .try_for_each(|reject| self.bad.refused(places, reject))
     }
 
     /// Beats, says how far the file has been read, and stops here if that is asked for.
