@@ -1,7 +1,7 @@
 //! One face for all databases: a URL opens a connection, rows pass as borrowed text.
 //!
 //! A [`Cell`] is NULL or UTF-8 text in the one written form of its type ([`form`]), the same on every
-//! backend: that alone makes "any database to any database" true, and `tests/conformance.rs` is its
+//! backend: that alone makes "any database to any database" true, and `tests/conformance` is its
 //! definition. This room knows no job, no file format and no schedule.
 //!
 //! A backend is one folder beside [`sqlite`], one line in [`DRIVERS`] and one line in the conformance suite.
@@ -15,7 +15,6 @@ mod error;
 pub mod form;
 mod lexer;
 pub mod mysql;
-mod net;
 pub mod postgres;
 mod snapshot;
 pub mod sqlite;

@@ -23,6 +23,12 @@ impl Chunk {
         self.rows.push((ordinal, self.bytes.len()));
     }
 
+    /// Takes a copy of another chunk's row.
+    pub(crate) fn take(&mut self, other: &Chunk, row: usize) {
+        self.bytes.extend_from_slice(&other.bytes[other.place(row)]);
+        self.rows.push((other.rows[row].0, self.bytes.len()));
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK || self.rows.len() >= CHUNK_ROWS
     }

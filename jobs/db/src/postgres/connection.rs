@@ -1,69 +1,45 @@
-//! Connecting to one of several hosts, statements and transactions.
+//! Statements and transactions of one connection.
 
 use super::dialect::Postgres;
 use super::dictionary;
 use super::fault::{Trouble, fault};
 use super::loader::PostgresLoader;
 use super::login::log_in;
+use super::param::Given;
 use super::rows::PostgresRows;
+use super::session::{Session, Standing};
 use super::transactions;
-use super::wire::Wire;
-use crate::net::{Address, Guard};
+use super::verb;
+use crate::statement::ending_transaction;
 use crate::{
     Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
     TableInfo, TableName, Transactions, Url,
 };
+use futures_util::future::join;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_postgres::Statement;
 
-const PORT: u16 = 5432;
+const SNAPSHOT: &str =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
+const UNDO: &str = "ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement";
 
 #[derive(Debug)]
 pub(super) struct PostgresConnection {
-    wire: Wire,
+    session: Session,
     /// The URL, for messages.
     name: String,
+    /// The server's time limit was changed within a transaction, whose end may undo that.
+    limit_in_doubt: bool,
 }
 
 pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection>> {
     url.only(&["ca", "busy-timeout"])?;
-    let busy = url
-        .duration("busy-timeout")?
-        .unwrap_or(options.busy_timeout);
-    if url.user.is_none() {
-        return Err(
-            Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
-                .because("the URL names no account"),
-        );
-    }
-    let guard = Guard::new(url, options)?;
-    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
-        .because("the URL names no host");
-    for host in &url.hosts {
-        let address = Address::of(host, PORT, |folder, port| {
-            format!("{folder}/.s.PGSQL.{port}")
-        });
-        match log_in(url, options, &guard, &address, busy) {
-            Ok(wire) => {
-                return Ok(Box::new(PostgresConnection {
-                    wire,
-                    name: url.redacted(),
-                }));
-            }
-            Err(trouble) => {
-                last = fault(
-                    format!("connecting to {url} at {address}"),
-                    &Default::default(),
-                    trouble,
-                )
-            }
-        }
-        // another host would say the same of a wrong password or a missing database
-        if !last.is_transient() && last.kind() != ErrorKind::Other {
-            break;
-        }
-    }
-    Err(last)
+    Ok(Box::new(PostgresConnection {
+        session: log_in(url, options)?,
+        name: url.redacted(),
+        limit_in_doubt: false,
+    }))
 }
 
 impl PostgresConnection {
@@ -72,97 +48,80 @@ impl PostgresConnection {
     }
 
     fn fault(&self, doing: &str, trouble: Trouble) -> Error {
-        fault(self.action(doing), &self.wire.watch, trouble)
+        fault(self.action(doing), &self.session.watch, trouble)
     }
 
     fn run(&mut self, doing: &str, sql: &str) -> Result<()> {
-        self.wire.put_query(sql);
-        self.wire
-            .run(|_, _| {})
+        self.session
+            .run(sql)
             .map_err(|trouble| self.fault(doing, trouble))
     }
 
-    /// Runs one statement; returns the tag that the server ends it with.
-    fn tag(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<String, Trouble> {
+    /// Runs one statement; returns the number that the server ends it with.
+    fn change(&self, sql: &str, params: &[Cell<'_>], guarded: bool) -> Result<u64, Trouble> {
         // undone alone if it is refused, as on other databases, where a refused statement does not end the transaction
-        let guarded = self.wire.status == b'T' && !controls(sql);
-        if guarded {
-            self.wire.put_statement("SAVEPOINT statement", &[]);
-            self.wire.put_execute(0);
+        let session = &self.session;
+        let prepared = session.wait(async {
+            let save = session.also(guarded, "SAVEPOINT statement");
+            let (saved, prepared) = join(save, session.client().prepare(sql)).await;
+            saved.map(|()| prepared)
+        })?;
+        let changed = prepared
+            .map_err(|error| session.trouble(error))
+            .and_then(|statement| self.change_prepared(&statement, params, guarded));
+        if guarded && matches!(changed, Err(Trouble::Refused(_) | Trouble::Unfit(_))) {
+            session.wait(session.also(true, UNDO))?;
         }
-        self.wire.put_statement(sql, params);
-        self.wire.put_execute(0);
-        if guarded {
-            self.wire.put_statement("RELEASE SAVEPOINT statement", &[]);
-            self.wire.put_execute(0);
-        }
-        self.wire.put_sync();
-        let mut tags = Vec::new();
-        let ended = self.wire.run(|letter, body| {
-            if letter == b'C' {
-                tags.push(
-                    String::from_utf8_lossy(body)
-                        .trim_end_matches('\0')
-                        .to_owned(),
-                );
+        changed
+    }
+
+    fn change_prepared(
+        &self,
+        statement: &Statement,
+        params: &[Cell<'_>],
+        guarded: bool,
+    ) -> Result<u64, Trouble> {
+        let session = &self.session;
+        session.fit(statement, params.len())?;
+        session.wait(async {
+            let given = params.iter().map(|cell| Given(*cell));
+            let change = session.client().execute_raw(statement, given);
+            let release = session.also(guarded, "RELEASE SAVEPOINT statement");
+            let (changed, released) = join(change, release).await;
+            let changed = changed?;
+            released.map(|()| changed)
+        })
+    }
+
+    /// Whether a transaction is open, after a text that may have begun or ended one: a savepoint can stand in one only.
+    fn look_around(&mut self) {
+        let session = &mut self.session;
+        let probe = session.wait(session.client().batch_execute("SAVEPOINT probe"));
+        session.standing = match probe {
+            Ok(()) => {
+                session.send("RELEASE SAVEPOINT probe");
+                Standing::Open
             }
-        });
-        if guarded && !tags.is_empty() && matches!(ended, Err(Trouble::Refused(_))) {
-            self.wire
-                .put_query("ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement");
-            self.wire.settle_after_refusal()?;
+            Err(Trouble::Refused(complaint)) if complaint.code == "25P01" => Standing::Idle,
+            Err(Trouble::Refused(_)) => Standing::Failed,
+            Err(_) => session.standing,
+        };
+    }
+
+    /// A refusal that no savepoint has caught ends the transaction.
+    fn note_refusal(&mut self) {
+        if self.in_transaction() {
+            self.session.standing = Standing::Failed;
         }
-        ended.map(|()| {
-            tags.into_iter()
-                .nth(usize::from(guarded))
-                .unwrap_or_default()
-        })
     }
 
-    /// The only cell of a query's only row.
-    fn value(&mut self, doing: &str, sql: &str) -> Result<Option<String>> {
-        let mut rows = self.query(sql, &[])?;
-        let row = rows.fetch()?.map(|row| {
-            row.cell(0)
-                .map(|text| String::from_utf8_lossy(text).into_owned())
-        });
-        row.ok_or_else(|| {
-            Error::new(ErrorKind::Other, doing).because("the server answered without a row")
-        })
-    }
-}
-
-/// Whether a statement begins or ends transactions itself, or may not stand within a savepoint.
-fn controls(sql: &str) -> bool {
-    let word: String = sql
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .collect();
-    [
-        "begin",
-        "start",
-        "commit",
-        "end",
-        "rollback",
-        "abort",
-        "savepoint",
-        "release",
-        "prepare",
-    ]
-    .iter()
-    .any(|known| word.eq_ignore_ascii_case(known))
-}
-
-/// The number of changed rows that a tag tells: `INSERT 0 3`, `UPDATE 2`, `DELETE 3`, `MERGE 4`, `COPY 5`.
-fn changed(tag: &str) -> u64 {
-    let mut words = tag.split(' ');
-    match words.next() {
-        Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY") => words
-            .next_back()
-            .and_then(|number| number.parse().ok())
-            .unwrap_or(0),
-        _ => 0,
+    fn has_ended(&mut self) {
+        self.session.standing = Standing::Idle;
+        if std::mem::take(&mut self.limit_in_doubt) {
+            let limit = self.session.watch.server_limit();
+            self.session
+                .send(&format!("SET statement_timeout = {limit}"));
+        }
     }
 }
 
@@ -172,24 +131,36 @@ impl Connection for PostgresConnection {
     }
 
     fn execute(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<u64> {
-        let tag = self
-            .tag(sql, params)
-            .map_err(|trouble| self.fault("running a statement", trouble))?;
-        Ok(changed(&tag))
+        let controls = ending_transaction(sql, &Postgres).is_some();
+        let guarded = self.session.standing == Standing::Open && !controls;
+        self.session.watch.start();
+        let changed = self.change(sql, params, guarded);
+        self.session.watch.rest();
+        if controls {
+            self.look_around();
+        } else if !guarded && matches!(changed, Err(Trouble::Refused(_))) {
+            self.note_refusal();
+        }
+        let counts = verb::changes(sql);
+        changed
+            .map(|count| if counts { count } else { 0 })
+            .map_err(|trouble| self.fault("running a statement", trouble))
     }
 
     fn batch(&mut self, sql: &str) -> Result<()> {
-        self.run("running statements", sql)
+        let ended = self.session.run(sql);
+        if ending_transaction(sql, &Postgres).is_some() {
+            self.look_around();
+        } else if matches!(ended, Err(Trouble::Refused(_))) {
+            self.note_refusal();
+        }
+        ended.map_err(|trouble| self.fault("running statements", trouble))
     }
 
     fn query<'c>(&'c mut self, sql: &str, params: &[Cell<'_>]) -> Result<Box<dyn Rows + 'c>> {
         let action = self.action("querying");
-        Ok(Box::new(PostgresRows::start(
-            &mut self.wire,
-            sql,
-            params,
-            action,
-        )?))
+        let rows = PostgresRows::start(&mut self.session, sql, params, action)?;
+        Ok(Box::new(rows))
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {
@@ -199,7 +170,7 @@ impl Connection for PostgresConnection {
         };
         let keys = dictionary::key_names(self, into.table)?;
         Ok(Box::new(PostgresLoader::start(
-            &mut self.wire,
+            &mut self.session,
             into,
             &info,
             keys,
@@ -214,19 +185,30 @@ impl Connection for PostgresConnection {
                     .because("one is open already"),
             );
         }
-        self.run("beginning a transaction", "BEGIN")
+        self.run("beginning a transaction", "BEGIN")?;
+        self.session.standing = Standing::Open;
+        Ok(())
     }
 
     fn begin_snapshot(&mut self) -> Result<()> {
         // the snapshot is that of the first statement
-        self.run(
-            "beginning a snapshot",
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1",
-        )
+        self.run("beginning a snapshot", &format!("{SNAPSHOT}; SELECT 1"))?;
+        self.session.standing = Standing::Snapshot;
+        Ok(())
     }
 
     fn export_snapshot(&mut self) -> Result<Option<String>> {
-        self.value("exporting a snapshot", "SELECT pg_export_snapshot()")
+        let session = &self.session;
+        session.watch.start();
+        let sql = "SELECT pg_catalog.pg_export_snapshot()";
+        let found = session.wait(async {
+            let row = session.client().query_one(sql, &[]).await?;
+            row.try_get::<_, String>(0)
+        });
+        session.watch.rest();
+        found
+            .map(Some)
+            .map_err(|trouble| self.fault("exporting a snapshot", trouble))
     }
 
     fn join_snapshot(&mut self, name: &str) -> Result<()> {
@@ -239,10 +221,9 @@ impl Connection for PostgresConnection {
                 self.action(&format!("joining snapshot {name:?}")),
             ));
         }
-        let sql = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{name}'"
-        );
+        let sql = SNAPSHOT.replace("; ", &format!("; SET TRANSACTION SNAPSHOT '{name}'; "));
         let joined = self.run(&format!("joining snapshot {name}"), &sql);
+        self.session.standing = Standing::Snapshot;
         if joined.is_err() {
             self.rollback()?;
         }
@@ -260,14 +241,22 @@ impl Connection for PostgresConnection {
     fn commit(&mut self) -> Result<()> {
         let refuse =
             |why: &str| Err(Error::new(ErrorKind::Other, self.action("committing")).because(why));
-        match self.wire.status {
-            b'T' => self.run("committing", "COMMIT"),
-            b'E' => {
+        match self.session.standing {
+            Standing::Open | Standing::Snapshot => {
+                // COMMIT of a failed transaction is a rollback without an error; before it, a query is one
+                let ended = self.session.run("SELECT 1; COMMIT");
+                if matches!(ended, Err(Trouble::Refused(_))) {
+                    self.session.send("ROLLBACK");
+                }
+                self.has_ended();
+                ended.map_err(|trouble| self.fault("committing", trouble))
+            }
+            Standing::Failed => {
                 let refused = refuse("the transaction had failed and was rolled back");
                 self.rollback()?;
                 refused
             }
-            _ => refuse("no transaction is open"),
+            Standing::Idle => refuse("no transaction is open"),
         }
     }
 
@@ -275,11 +264,13 @@ impl Connection for PostgresConnection {
         if !self.in_transaction() {
             return Ok(());
         }
-        self.run("rolling back", "ROLLBACK")
+        self.run("rolling back", "ROLLBACK")?;
+        self.has_ended();
+        Ok(())
     }
 
     fn in_transaction(&self) -> bool {
-        self.wire.status != b'I'
+        self.session.standing != Standing::Idle
     }
 
     fn tables(&mut self) -> Result<Vec<TableName>> {
@@ -291,39 +282,32 @@ impl Connection for PostgresConnection {
     }
 
     fn canceller(&self) -> Canceller {
-        let (watch, key) = (Arc::clone(&self.wire.watch), Arc::clone(&self.wire.key));
+        let (watch, key) = (
+            Arc::clone(&self.session.watch),
+            Arc::clone(&self.session.key),
+        );
         Canceller::new(move || {
             if !watch.runs() {
                 return;
             }
             watch.cancel();
-            if let Err(error) = key.cancel() {
+            if let Err(error) = key.cancel_now() {
                 log::warn!("could not cancel a statement: {error}");
             }
         })
     }
 
     fn limit_statements(&mut self, timeout: Duration) -> Result<()> {
-        self.wire.watch.limit(timeout);
+        self.session.watch.limit(timeout);
+        if self.session.standing == Standing::Idle {
+            let limit = self.session.watch.server_limit();
+            return self.run(
+                "limiting statements",
+                &format!("SET statement_timeout = {limit}"),
+            );
+        }
+        // this side's limit holds at once, the server's from the transaction's end on
+        self.limit_in_doubt = true;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_tell_changes() {
-        assert_eq!(
-            (
-                changed("INSERT 0 3"),
-                changed("UPDATE 2"),
-                changed("SELECT 9"),
-                changed("CREATE TABLE")
-            ),
-            (3, 2, 0, 0)
-        );
-        assert!(controls(" rollback to x") && !controls("INSERT INTO begin") && !controls(""));
     }
 }

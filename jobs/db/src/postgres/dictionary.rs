@@ -29,10 +29,34 @@ const KEYS: &str = "SELECT i.indexrelid, i.indisprimary, a.attname, x.relname FR
 
 /// A unique key: the index's name, whether it is the primary key, its columns.
 #[derive(Debug)]
-pub(super) struct KeyName {
-    pub(super) index: String,
+struct Key {
+    index: String,
     primary: bool,
-    pub(super) columns: Vec<String>,
+    columns: Vec<String>,
+}
+
+/// What a loader must know of a table beyond its columns.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    keys: Vec<Key>,
+    /// Whether LOCK TABLE knows such a table.
+    pub(super) lockable: bool,
+}
+
+impl Keys {
+    /// The columns of the key whose index an error names.
+    pub(super) fn named(&self, index: &str) -> Option<&[String]> {
+        if index.is_empty() {
+            return None;
+        }
+        let found = self.keys.iter().find(|key| key.index == index);
+        found.map(|key| key.columns.as_slice())
+    }
+
+    /// Each key's columns.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.keys.iter().map(|key| &key.columns)
+    }
 }
 
 pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
@@ -90,13 +114,13 @@ pub(super) fn table(
 }
 
 /// The table's keys by their index's name, which errors tell.
-pub(super) fn key_names(
-    connection: &mut dyn Connection,
-    table: &TableName,
-) -> Result<Vec<KeyName>> {
+pub(super) fn key_names(connection: &mut dyn Connection, table: &TableName) -> Result<Keys> {
     match find(connection, table)? {
-        Some((oid, _)) => keys(connection, &oid),
-        None => Ok(Vec::new()),
+        Some((oid, relkind)) => Ok(Keys {
+            keys: keys(connection, &oid)?,
+            lockable: matches!(relkind.as_str(), "r" | "p"),
+        }),
+        None => Ok(Keys::default()),
     }
 }
 
@@ -109,8 +133,8 @@ fn find(connection: &mut dyn Connection, table: &TableName) -> Result<Option<(St
     }))
 }
 
-fn keys(connection: &mut dyn Connection, oid: &str) -> Result<Vec<KeyName>> {
-    let mut found: Vec<(String, KeyName)> = Vec::new();
+fn keys(connection: &mut dyn Connection, oid: &str) -> Result<Vec<Key>> {
+    let mut found: Vec<(String, Key)> = Vec::new();
     for row in read(connection, KEYS, &[Some(oid.as_bytes())])? {
         let mut cells = row.into_iter().map(Option::unwrap_or_default);
         let mut next = || cells.next().unwrap_or_default();
@@ -119,7 +143,7 @@ fn keys(connection: &mut dyn Connection, oid: &str) -> Result<Vec<KeyName>> {
             Some((_, key)) => key.columns.push(column),
             None => found.push((
                 id,
-                KeyName {
+                Key {
                     index,
                     primary,
                     columns: vec![column],

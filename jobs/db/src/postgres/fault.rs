@@ -1,10 +1,12 @@
 //! From SQLSTATE to our error kinds. Looks at codes, never at messages.
 //! The codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 
-use crate::net::{Watch, is_timeout};
+use super::watch::Watch;
 use crate::{Constraint, Error, ErrorKind};
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use tokio_postgres::error::DbError;
 
 /// What the server says of an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,31 +20,17 @@ pub(super) struct Complaint {
     pub(super) constraint: String,
 }
 
-impl Complaint {
-    /// Reads the fields of an ErrorResponse or NoticeResponse.
-    pub(super) fn read(mut body: &[u8]) -> Self {
-        let mut complaint = Complaint::default();
-        while let Some((&field, rest)) = body.split_first() {
-            if field == 0 {
-                break;
-            }
-            let end = rest
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(rest.len());
-            let text = || String::from_utf8_lossy(&rest[..end]).into_owned();
-            match field {
-                b'C' => complaint.code = text(),
-                b'M' => complaint.message = text(),
-                b'D' => complaint.detail = text(),
-                b'W' => complaint.context = text(),
-                b'c' => complaint.column = text(),
-                b'n' => complaint.constraint = text(),
-                _ => {}
-            }
-            body = rest.get(end + 1..).unwrap_or_default();
+impl From<&DbError> for Complaint {
+    fn from(error: &DbError) -> Self {
+        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        Complaint {
+            code: error.code().code().to_owned(),
+            message: error.message().to_owned(),
+            detail: text(error.detail()),
+            context: text(error.where_()),
+            column: text(error.column()),
+            constraint: text(error.constraint()),
         }
-        complaint
     }
 }
 
@@ -56,29 +44,29 @@ impl fmt::Display for Complaint {
     }
 }
 
-impl std::error::Error for Complaint {}
+impl StdError for Complaint {}
 
-/// What can go wrong on the wire.
+/// What can go wrong between us and a server.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// The server refused; the connection goes on.
     Refused(Box<Complaint>),
+    /// It could not be said to the server, or not be understood; the connection goes on.
+    Unfit(String),
     /// The connection is over.
-    Broken(io::Error),
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Trouble::Broken(error)
-    }
+    Broken(tokio_postgres::Error),
+    /// No answer in time, and none to a request to stop: the connection is over.
+    Silent,
+    /// The connection was over before.
+    Lost,
 }
 
 /// An error of ours, while doing `action`.
 pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) -> Error {
     match trouble {
         Trouble::Refused(complaint) => {
-            let error =
-                Error::new(kind_of(&complaint.code, watch), action).with_native(&complaint.code);
+            let kind = kind_of(&complaint.code, || watch.verdict());
+            let error = Error::new(kind, action).with_native(&complaint.code);
             let error = if complaint.column.is_empty() {
                 error
             } else {
@@ -86,28 +74,41 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) 
             };
             error.because(*complaint)
         }
-        Trouble::Broken(error) => {
-            let kind = match error.kind() {
-                // a foreign protocol or certificate: the same again would be the same again
-                io::ErrorKind::InvalidData => ErrorKind::Other,
-                io::ErrorKind::Unsupported => ErrorKind::Invalid,
-                _ if watch.asked() && is_timeout(&error) => watch.verdict(),
-                _ => ErrorKind::Connect,
-            };
-            Error::new(kind, action).because(error)
+        Trouble::Unfit(why) => Error::new(ErrorKind::Syntax, action).because(why),
+        Trouble::Broken(error) => Error::new(kind_of_break(&error), action).because(error),
+        Trouble::Silent => {
+            Error::new(ErrorKind::Timeout, action).because("the server gave no answer")
+        }
+        Trouble::Lost => {
+            Error::new(ErrorKind::Connect, action).because("the connection was lost before")
         }
     }
+}
+
+/// What a broken connection means; foreign protocols and certificates would be the same again.
+fn kind_of_break(error: &tokio_postgres::Error) -> ErrorKind {
+    match io_error(error).map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidData) => ErrorKind::Other,
+        Some(_) => ErrorKind::Connect,
+        None if error.is_closed() => ErrorKind::Connect,
+        None => ErrorKind::Other,
+    }
+}
+
+/// The system's error behind one of the driver's.
+pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    error.source().and_then(|cause| cause.downcast_ref())
 }
 
 /// Whether the refusal speaks of a row's content, so that other rows may still be good.
 pub(super) fn is_of_a_row(code: &str) -> bool {
     matches!(
-        kind_of(code, &Watch::default()),
+        kind_of(code, || ErrorKind::Cancelled),
         ErrorKind::Constraint(_) | ErrorKind::Type
     )
 }
 
-fn kind_of(code: &str, watch: &Watch) -> ErrorKind {
+fn kind_of(code: &str, verdict: impl FnOnce() -> ErrorKind) -> ErrorKind {
     match code {
         "23505" => ErrorKind::Constraint(Constraint::Unique),
         "23502" => ErrorKind::Constraint(Constraint::NotNull),
@@ -115,14 +116,13 @@ fn kind_of(code: &str, watch: &Watch) -> ErrorKind {
         "23503" | "23001" => ErrorKind::Constraint(Constraint::ForeignKey),
         // a trigger's RAISE; WITH CHECK OPTION of a view
         "P0001" | "44000" => ErrorKind::Constraint(Constraint::Other),
-        "57014" => watch.verdict(),
+        "57014" => verdict(),
         "42501" | "25006" => ErrorKind::Permission,
         "42P01" | "42703" | "42704" | "42883" | "3D000" | "3F000" => ErrorKind::Missing,
         // wrong number of parameters
         "08P01" => ErrorKind::Syntax,
         "55P03" | "55006" => ErrorKind::Busy,
         "57P01" | "57P02" | "57P03" | "57P05" | "53300" => ErrorKind::Connect,
-        "25P02" => ErrorKind::Other,
         _ => match code.get(..2).unwrap_or_default() {
             "08" => ErrorKind::Connect,
             "22" | "54" => ErrorKind::Type,
@@ -141,25 +141,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_fields_of_an_error() {
-        let complaint =
-            Complaint::read(b"SERROR\0C23505\0Mduplicate key\0DKey (id)=(1)\0nt_pkey\0\0");
-        assert_eq!(
-            (complaint.code.as_str(), complaint.constraint.as_str()),
-            ("23505", "t_pkey")
-        );
+    fn the_servers_words_are_the_cause() {
+        let complaint = Complaint {
+            message: "duplicate key".to_owned(),
+            detail: "Key (id)=(1)".to_owned(),
+            ..Complaint::default()
+        };
         assert_eq!(complaint.to_string(), "duplicate key (Key (id)=(1))");
-        assert_eq!(Complaint::read(b""), Complaint::default());
-        assert_eq!(Complaint::read(b"Cx").code, "x");
     }
 
     #[test]
     fn codes_tell_what_to_do() {
-        let kind = |code| kind_of(code, &Watch::default());
+        let kind = |code| kind_of(code, || ErrorKind::Timeout);
         assert_eq!(kind("40P01"), ErrorKind::Busy);
         assert_eq!(kind("22P02"), ErrorKind::Type);
         assert_eq!(kind("57P01"), ErrorKind::Connect);
+        assert_eq!(kind("57014"), ErrorKind::Timeout);
         assert_eq!(kind(""), ErrorKind::Other);
-        assert!(is_of_a_row("23514") && !is_of_a_row("42601"));
+        assert!(is_of_a_row("23514") && !is_of_a_row("42601") && !is_of_a_row("57014"));
     }
 }

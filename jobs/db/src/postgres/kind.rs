@@ -1,21 +1,6 @@
-//! What PostgreSQL's types mean, by their object ids, and what their text lacks to be the written form.
+//! What PostgreSQL's types mean, by their object ids.
 
 use crate::Kind;
-
-/// How the server's text becomes the written form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spelling {
-    /// It is the form.
-    Same,
-    /// `t` and `f`.
-    Truth,
-    /// `\x` in front.
-    Bytes,
-    /// Exponents as `e+06`.
-    Float,
-    /// A zone without minutes.
-    Zone,
-}
 
 /// The built-in types that are more than text; the ids are fixed, see `pg_type.dat` in PostgreSQL's source.
 const TYPES: &[(u32, Kind, &str)] = &[
@@ -73,16 +58,6 @@ pub(super) fn length(oid: u32, modifier: i32) -> Option<u64> {
         (1042 | 1043, 4..) => u64::try_from(modifier - 4).ok(),
         (1700, 4..) => u64::try_from((modifier - 4) >> 16).ok(),
         _ => None,
-    }
-}
-
-pub(super) fn spelling(oid: u32) -> Spelling {
-    match oid {
-        16 => Spelling::Truth,
-        17 => Spelling::Bytes,
-        700 | 701 => Spelling::Float,
-        1184 => Spelling::Zone,
-        _ => Spelling::Same,
     }
 }
 

@@ -1,160 +1,143 @@
 //! The bulk path: COPY in chunks, each under a savepoint, sent while the caller makes its rows.
 //!
-//! A clean load pays one savepoint a chunk and nothing else. When the server refuses a chunk, it is taken back and sorted out:
-//! rows that look wrong are tried alone, the rest at once, and what is still refused is split at the line that the
-//! server names, or in halves, until each bad row stands alone and has its own error. From then on rows
-//! that look wrong are set aside before they are sent.
+//! A clean load pays one savepoint a chunk and nothing else. When the server refuses a chunk, it is taken back and sorted out
+//! (`refused.rs`); from then on rows that look wrong are set aside before they are sent, and once a key was there twice, the
+//! keys of each chunk are asked for first (`doubles.rs`). What was set aside is tried row by row on the server
+//! (`alone.rs`), which alone decides what is bad and why.
 //! Skip and upsert copy into a temporary table and insert from there, chunk by chunk.
 
-use super::dialect::Postgres;
-use super::dictionary::KeyName;
+use super::alone::Alone;
+use super::copy::Copy;
+use super::dictionary::Keys;
+use super::doubles::Doubles;
 use super::fault::{Complaint, Trouble, fault, is_of_a_row};
-use super::plan::{ORDER, Plan, STAGE};
-use super::wire::Wire;
+use super::plan::{Plan, STAGE};
+use super::session::{Session, Standing};
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
 use crate::{
-    Cell, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
+    Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result,
+    TableInfo,
 };
+use tokio_postgres::Statement;
 
 /// How much is gathered before it is sent.
 const SEND: usize = 128 * 1024;
 
-#[derive(Debug)]
+const SAVE: &str = "SAVEPOINT load_chunk";
+const KEEP: &str = "RELEASE SAVEPOINT load_chunk";
+const UNDO: &str = "ROLLBACK TO SAVEPOINT load_chunk; RELEASE SAVEPOINT load_chunk";
+
 pub(super) struct PostgresLoader<'c> {
-    pub(super) wire: &'c mut Wire,
+    pub(super) session: &'c mut Session,
     pub(super) action: String,
-    pub(super) columns: Vec<String>,
+    pub(super) columns: Vec<ColumnInfo>,
     pub(super) kinds: Vec<Kind>,
-    pub(super) keys: Vec<KeyName>,
+    pub(super) keys: Keys,
     pub(super) suspicion: Suspicion,
     pub(super) plan: Plan,
-    pub(super) chunk: Chunk,
-    /// How much of the chunk is on its way; `None` before its COPY has begun.
-    pub(super) sent: Option<usize>,
-    /// Rows that look wrong, to be tried alone after the chunk.
+    copy: Statement,
+    /// The COPY under way, and how much of the chunk it has.
+    sending: Option<(Copy, usize)>,
+    chunk: Chunk,
+    /// Rows that are tried alone, after the chunk.
     pub(super) aside: Chunk,
+    /// Whether rows that look wrong are set aside before they are sent.
     pub(super) wary: bool,
-    /// The last try failed: the next one begins by taking it back.
-    pub(super) undo: bool,
-    pub(super) pushed: u64,
+    pub(super) doubles: Doubles,
+    pub(super) alone: Alone,
+    pushed: u64,
     pub(super) rows: u64,
     pub(super) skipped: u64,
     pub(super) rejects: Vec<Reject>,
     /// The transaction is the loader's own, not its caller's.
-    pub(super) own: bool,
-    pub(super) open: bool,
+    own: bool,
+    open: bool,
 }
 
 impl<'c> PostgresLoader<'c> {
     pub(super) fn start(
-        wire: &'c mut Wire,
+        session: &'c mut Session,
         into: &Load<'_>,
         info: &TableInfo,
-        keys: Vec<KeyName>,
+        keys: Keys,
         action: String,
     ) -> Result<Self> {
         let targets = info.resolve(into.columns, &action)?;
-        let columns: Vec<String> = targets.iter().map(|column| column.name.clone()).collect();
-        let own = wire.status == b'I';
-        let mut begin = if own {
-            "BEGIN".to_owned()
-        } else {
-            "SAVEPOINT load_all".to_owned()
+        let plan = Plan::new(into, &targets);
+        let own = session.standing == Standing::Idle;
+        let begun = begin(session, into, &plan, keys.lockable, own);
+        let copy = match begun {
+            Ok(copy) => copy,
+            Err(trouble) => {
+                let error = fault(&action, &session.watch, trouble);
+                take_back(session, own).map_err(|later| fault(&action, &session.watch, later))?;
+                return Err(error);
+            }
         };
-        if into.mode != Mode::Append {
-            begin.push_str(&format!(
-                "; CREATE TEMPORARY TABLE \"load stage\" AS SELECT {} FROM {} WITH NO DATA; \
-                 ALTER TABLE {STAGE} ADD COLUMN {ORDER} BIGINT GENERATED ALWAYS AS IDENTITY",
-                Postgres.list(&columns),
-                Postgres.qualify(into.table)
-            ));
-        }
-        let mut loader = PostgresLoader {
+        let asks = into.mode == Mode::Append;
+        Ok(PostgresLoader {
             kinds: targets.iter().map(|column| column.kind).collect(),
             suspicion: Suspicion::new(&targets),
-            plan: Plan::new(into, &columns),
-            wire,
+            doubles: Doubles::new(into.table, &targets, &keys, asks),
+            alone: Alone::default(),
+            columns: targets.into_iter().cloned().collect(),
+            session,
             action,
-            columns,
             keys,
+            plan,
+            copy,
+            sending: None,
             chunk: Chunk::default(),
-            sent: None,
             aside: Chunk::default(),
             wary: false,
-            undo: false,
             pushed: 0,
             rows: 0,
             skipped: 0,
             rejects: Vec::new(),
             own,
             open: true,
-        };
-        loader.run(&begin)?;
-        Ok(loader)
-    }
-
-    fn run(&mut self, sql: &str) -> Result<()> {
-        self.wire.put_query(sql);
-        self.wire
-            .run(|_, _| {})
-            .map_err(|trouble| self.fault(trouble))
+        })
     }
 
     pub(super) fn fault(&self, trouble: Trouble) -> Error {
-        fault(&self.action, &self.wire.watch, trouble)
+        fault(&self.action, &self.session.watch, trouble)
     }
 
     /// Sends what has gathered; the first piece of a chunk begins its COPY.
     fn send(&mut self) -> Result<(), Trouble> {
-        let from = match self.sent {
-            Some(from) => from,
-            None => {
-                self.wire.put_query(&self.plan.sql(self.undo));
-                self.wire.start()?;
-                0
-            }
-        };
-        self.sent = Some(self.chunk.bytes.len());
-        self.wire.send_copy(&self.chunk.bytes[from..])
+        if self.sending.is_none() {
+            self.sending = Some((self.begin_copy()?, 0));
+        }
+        if let Some((copy, sent)) = &mut self.sending {
+            copy.send(self.session, &self.chunk.bytes[*sent..])?;
+            *sent = self.chunk.bytes.len();
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_copy(&mut self) -> Result<Copy, Trouble> {
+        self.session.watch.start();
+        Copy::begin(self.session, SAVE, &self.copy)
     }
 
     /// Ends the COPY that is under way: whether the server takes its rows.
-    pub(super) fn end_copy(&mut self) -> Result<Result<(), Box<Complaint>>, Trouble> {
-        self.wire.put(b'c', |_| {});
-        self.wire.flush()?;
-        let (mut copied, mut inserted) = (0, 0);
-        let ended = self.wire.settle(|letter, body| {
-            let number = || {
-                let text = std::str::from_utf8(body)
-                    .unwrap_or_default()
-                    .trim_end_matches('\0');
-                text.rsplit(' ')
-                    .next()
-                    .and_then(|word| word.parse().ok())
-                    .unwrap_or(0_u64)
-            };
-            match (letter, body.first()) {
-                (b'C', Some(b'C')) => copied = number(),
-                (b'C', Some(b'I')) => inserted = number(),
-                _ => {}
-            }
-        });
-        self.wire.watch.rest();
-        match ended {
-            Ok(()) => {
-                self.undo = false;
-                let rows = if self.plan.counts_inserted {
-                    inserted
-                } else {
-                    copied
-                };
-                self.rows += rows;
-                self.skipped += copied - rows;
+    pub(super) fn end_copy(&mut self, copy: Copy) -> Result<Result<(), Box<Complaint>>, Trouble> {
+        let taken = copy
+            .end(self.session)
+            .and_then(|copied| self.pass_on(copied).map(|changed| (copied, changed)));
+        self.session.watch.rest();
+        match taken {
+            Ok((copied, changed)) => {
+                self.rows += changed;
+                self.skipped += copied - changed.min(copied);
                 Ok(Ok(()))
             }
             Err(Trouble::Refused(complaint)) => {
-                self.undo = true;
+                if self.session.is_lost() {
+                    return Err(Trouble::Refused(complaint));
+                }
+                self.session.run(UNDO)?;
                 // a key twice in one chunk of an upsert: from now on only its last row is inserted
                 if complaint.code == "21000" && !self.plan.insert_last.is_empty() {
                     self.plan.insert = std::mem::take(&mut self.plan.insert_last);
@@ -170,43 +153,110 @@ impl<'c> PostgresLoader<'c> {
         }
     }
 
-    /// Sends the rest of the chunk and sees to what the server refuses of it.
+    /// From the staging table, where there is one, into the table: how many rows count as changed.
+    fn pass_on(&self, copied: u64) -> Result<u64, Trouble> {
+        let client = self.session.client();
+        let insert = self.plan.insert.as_str();
+        if insert.is_empty() {
+            return self
+                .session
+                .wait(client.batch_execute(KEEP))
+                .map(|()| copied);
+        }
+        self.session.wait(async {
+            let inserted = client.execute(insert, &[]).await?;
+            let tidy = format!("TRUNCATE {STAGE}; {KEEP}");
+            client.batch_execute(&tidy).await?;
+            Ok(if self.plan.counts_inserted {
+                inserted
+            } else {
+                copied
+            })
+        })
+    }
+
+    /// Sees the chunk through, and what was set aside.
     fn flush(&mut self) -> Result<()> {
+        self.flush_chunk().map_err(|trouble| self.fault(trouble))
+    }
+
+    fn flush_chunk(&mut self) -> Result<(), Trouble> {
         if !self.chunk.rows.is_empty() {
-            let ended = self.send().and_then(|()| self.end_copy());
-            self.sent = None;
-            if let Err(complaint) = ended.map_err(|trouble| self.fault(trouble))? {
+            let mut refusal = None;
+            if !self.doubles.wanted() {
+                self.send()?;
+            }
+            if let Some((copy, _)) = self.sending.take() {
+                refusal = self.end_copy(copy)?.err();
+            }
+            if refusal.is_some() || self.doubles.wanted() {
                 let chunk = std::mem::take(&mut self.chunk);
-                self.sort_out(&chunk, complaint.code == "21000")?;
+                self.sort_out(&chunk, refusal.as_deref())?;
                 self.chunk = chunk;
             }
             self.chunk.clear();
         }
-        if !self.aside.rows.is_empty() {
-            let mut aside = std::mem::take(&mut self.aside);
-            for row in 0..aside.rows.len() {
-                self.settle_rows(&aside, &[row])?;
-            }
-            aside.clear();
-            self.aside = aside;
-        }
-        Ok(())
+        self.settle_aside()
     }
+}
 
-    /// Ends the COPY under way, if there is one, without its rows.
-    fn abandon(&mut self) -> Result<(), Trouble> {
-        if self.wire.owes() {
-            if self.sent.is_some() {
-                self.wire.put(b'f', |out| out.push(0));
-            }
-            self.wire.flush()?;
-            match self.wire.settle(|_, _| {}) {
-                Ok(()) | Err(Trouble::Refused(_)) => {}
-                Err(broken) => return Err(broken),
-            }
-        }
-        Ok(())
+/// Begins the load up to the statement that copies its rows.
+fn begin(
+    session: &mut Session,
+    into: &Load<'_>,
+    plan: &Plan,
+    lockable: bool,
+    own: bool,
+) -> Result<Statement, Trouble> {
+    if session.standing == Standing::Snapshot {
+        return Err(read_only());
     }
+    let mut sql = String::from(if own { "BEGIN" } else { "SAVEPOINT load_all" });
+    // the caller may be slow to bring rows; JIT and small sorts are for other statements
+    sql.push_str(
+        "; SET LOCAL statement_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '32MB'",
+    );
+    if lockable {
+        // what a COPY would be refused for at its beginning is refused here
+        let table = super::dialect::Postgres.qualify(into.table);
+        sql.push_str(&format!("; LOCK TABLE {table} IN ROW EXCLUSIVE MODE"));
+    }
+    session.run(&sql)?;
+    let found = session.wait(session.client().query_one(
+        "SELECT pg_catalog.current_setting('transaction_read_only')",
+        &[],
+    ))?;
+    if found.try_get::<_, &str>(0).is_ok_and(|set| set == "on") {
+        return Err(read_only());
+    }
+    if !plan.stage.is_empty() {
+        session.run(&plan.stage)?;
+    }
+    session.wait(session.client().prepare(&plan.copy))
+}
+
+fn read_only() -> Trouble {
+    Trouble::Refused(Box::new(Complaint {
+        // read_only_sql_transaction, as the server would say it
+        code: "25006".to_owned(),
+        message: "the transaction only reads".to_owned(),
+        ..Complaint::default()
+    }))
+}
+
+/// Undoes all of the load.
+fn take_back(session: &Session, own: bool) -> Result<(), Trouble> {
+    if session.is_lost() {
+        return Ok(());
+    }
+    if session.standing == Standing::Snapshot {
+        return Ok(());
+    }
+    session.run(if own {
+        "ROLLBACK"
+    } else {
+        "ROLLBACK TO SAVEPOINT load_all; RELEASE SAVEPOINT load_all"
+    })
 }
 
 impl Loader for PostgresLoader<'_> {
@@ -230,7 +280,8 @@ impl Loader for PostgresLoader<'_> {
         if self.chunk.is_full() || self.aside.is_full() {
             return self.flush();
         }
-        if self.chunk.bytes.len() - self.sent.unwrap_or(0) >= SEND {
+        let sent = self.sending.as_ref().map_or(0, |(_, sent)| *sent);
+        if self.chunk.bytes.len() - sent >= SEND && !self.doubles.wanted() {
             return self.send().map_err(|trouble| self.fault(trouble));
         }
         Ok(())
@@ -242,19 +293,19 @@ impl Loader for PostgresLoader<'_> {
 
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
         self.flush()?;
-        let mut end = Vec::new();
-        if self.undo {
-            end.push("ROLLBACK TO SAVEPOINT load_chunk".to_owned());
+        let mut end = String::new();
+        if !self.plan.stage.is_empty() {
+            end.push_str(&format!("DROP TABLE {STAGE}; "));
         }
-        if !self.plan.insert.is_empty() {
-            end.push(format!("DROP TABLE {STAGE}"));
-        }
-        end.push(if self.own {
-            "COMMIT".to_owned()
+        end.push_str(self.alone.remove());
+        end.push_str(if self.own {
+            "COMMIT"
         } else {
-            "RELEASE SAVEPOINT load_all".to_owned()
+            "RELEASE SAVEPOINT load_all"
         });
-        self.run(&end.join("; "))?;
+        // COMMIT of a failed transaction is a rollback without an error; before it, a query is one
+        let ended = self.session.run(&format!("SELECT 1; {end}"));
+        ended.map_err(|trouble| self.fault(trouble))?;
         self.open = false;
         self.rejects.sort_by_key(|reject| reject.ordinal);
         Ok(Loaded {
@@ -270,15 +321,10 @@ impl Drop for PostgresLoader<'_> {
         if !self.open {
             return;
         }
-        let undone = self
-            .abandon()
-            .map_err(|trouble| self.fault(trouble))
-            .and_then(|()| match self.wire.status {
-                b'I' => Ok(()),
-                _ if self.own => self.run("ROLLBACK"),
-                _ => self.run("ROLLBACK TO SAVEPOINT load_all; RELEASE SAVEPOINT load_all"),
-            });
-        if let Err(error) = undone {
+        // an unended COPY fails first
+        self.sending = None;
+        if let Err(trouble) = take_back(self.session, self.own) {
+            let error = self.fault(trouble);
             log::error!(
                 "{error}, taking back an unfinished load: {:?}",
                 std::error::Error::source(&error)

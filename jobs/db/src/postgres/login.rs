@@ -1,159 +1,240 @@
-//! From a socket to a session: start-up, password, settings.
+//! From a URL to a session: hosts in turn, each address of a name in turn, then the session's settings.
 
-use super::fault::Trouble;
-use super::wire::{Key, Wire, open, put_text};
-use crate::net::{Address, Guard, Watch};
-use crate::{Options, Url};
-use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use super::cancel::{Address, Key};
+use super::fault::{Trouble, fault, io_error};
+use super::session::{Driver, Session};
+use super::tls;
+use super::watch::Watch;
+use crate::{Error, ErrorKind, Host, Options, Result, Tls, Url};
+use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::lookup_host;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A session on one host, ready for statements.
-pub(super) fn log_in(
-    url: &Url,
-    options: &Options,
-    guard: &Guard,
-    address: &Address,
-    busy: Duration,
-) -> Result<Wire, Trouble> {
-    let timeout = options.connect_timeout;
-    let socket = open(address, guard, timeout)?;
-    let key = Key {
-        address: address.clone(),
-        guard: guard.clone(),
-        timeout,
-        pid: 0,
-        secret: Vec::new(),
+const PORT: u16 = 5432;
+
+/// A session on the first host that takes us.
+pub(super) fn log_in(url: &Url, options: &Options) -> Result<Session> {
+    let invalid = || Error::new(ErrorKind::Invalid, format!("connecting to {url}"));
+    let Some(user) = url.user.as_deref() else {
+        return Err(invalid().because("the URL names no account"));
     };
-    let mut wire = Wire::new(socket, key, Arc::new(Watch::new(options.statement_timeout)));
-    let user = url.user.as_deref().unwrap_or_default();
-    let database = if url.database.is_empty() {
-        user
-    } else {
-        &url.database
+    let busy = url
+        .duration("busy-timeout")?
+        .unwrap_or(options.busy_timeout);
+    let plan = Plan {
+        url,
+        tls: tls::connector(url, options)?,
+        config: configure(url, user, options),
+        settings: settings(options.statement_timeout, busy),
+        options,
     };
-    wire.put(0, |out| {
-        out.extend_from_slice(&196_608_u32.to_be_bytes());
-        for (name, value) in [
-            ("user", user),
-            ("database", database),
-            ("client_encoding", "UTF8"),
-            ("application_name", &options.program),
-        ] {
-            put_text(out, name);
-            put_text(out, value);
+    let mut last = invalid().because("the URL names no host");
+    for host in &url.hosts {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Other, format!("connecting to {url}")).because(error)
+            })?;
+        match plan.try_host(&runtime, host) {
+            Ok((client, driver, key, any_bytes)) => {
+                let watch = Watch::new(options.statement_timeout);
+                return Ok(Session::new(runtime, client, driver, watch, key, any_bytes));
+            }
+            Err(error) => last = error,
         }
-        out.push(0);
-    });
-    wire.flush()?;
-    authenticate(&mut wire, user, url.password.as_deref())?;
-    greet(&mut wire)?;
-    // after the start-up, as poolers between refuse what they do not know there
-    wire.put_query(&format!(
+        // a name that is still being looked up is not waited for
+        runtime.shutdown_background();
+        // another host would say the same of a wrong password or a missing database
+        if !last.is_transient() && last.kind() != ErrorKind::Other {
+            break;
+        }
+    }
+    Err(last)
+}
+
+fn configure(url: &Url, user: &str, options: &Options) -> Config {
+    let mut config = Config::new();
+    config
+        .user(user)
+        .dbname(if url.database.is_empty() {
+            user
+        } else {
+            &url.database
+        })
+        .application_name(&options.program)
+        // a server that vanished without a word is noticed within a minute, also without a statement timeout
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(30))
+        .keepalives_interval(Duration::from_secs(10))
+        .keepalives_retries(3);
+    if let Some(password) = &url.password {
+        config.password(password);
+    }
+    config
+}
+
+/// Said after the start-up, as poolers between refuse what they do not know there.
+fn settings(statement: Duration, busy: Duration) -> String {
+    let statement = Watch::new(statement).server_limit();
+    let busy = busy.as_millis().clamp(1, 2_147_483_647);
+    format!(
         "SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; \
-         SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET lock_timeout = {}",
-        busy.as_millis().clamp(1, 2_147_483_647)
-    ));
-    wire.flush()?;
-    wire.settle(|_, _| {})?;
-    Ok(wire)
+         SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET lc_monetary = 'C'; \
+         SET cursor_tuple_fraction = 1; SET lock_timeout = {busy}; SET statement_timeout = {statement}"
+    )
 }
 
-fn authenticate(wire: &mut Wire, user: &str, password: Option<&str>) -> Result<(), Trouble> {
-    let mut scram: Option<ScramSha256> = None;
-    loop {
-        let message = wire.next()?;
-        let body = wire.body(message.body).to_vec();
-        let (Some(head), b'R') = (body.first_chunk::<4>(), message.tag) else {
-            return Err(broken("an answer that is none to a login"));
+type Found = (Client, Driver, Key, bool);
+
+/// What is the same for each host.
+struct Plan<'a> {
+    url: &'a Url,
+    tls: MakeRustlsConnect,
+    config: Config,
+    settings: String,
+    options: &'a Options,
+}
+
+impl Plan<'_> {
+    fn try_host(&self, runtime: &Runtime, host: &Host) -> Result<Found> {
+        let action = format!("connecting to {} at {host}", self.url);
+        let patience = self.options.connect_timeout.max(Duration::from_millis(1));
+        let within = async { tokio::time::timeout(patience, self.try_addresses(host)).await };
+        match runtime.block_on(within) {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(failed)) => Err(self.fault(action, failed)),
+            Err(_) => Err(Error::new(ErrorKind::Connect, action)
+                .because(format!("no answer within {patience:?}"))),
+        }
+    }
+
+    async fn try_addresses(&self, host: &Host) -> Result<Found, Failed> {
+        let port = host.port.unwrap_or(PORT);
+        if host.name.starts_with('/') {
+            let address = Address::Unix(host.name.clone().into(), port);
+            return self.try_address(address).await;
+        }
+        let mut last = Failed::Name(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        ));
+        for at in lookup_host((host.name.as_str(), port))
+            .await
+            .map_err(Failed::Name)?
+        {
+            match self.try_address(Address::Tcp(host.name.clone(), at)).await {
+                Err(failed) if failed.is_unreachable() => last = failed,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_address(&self, address: Address) -> Result<Found, Failed> {
+        let mut config = self.config.clone();
+        match &address {
+            Address::Tcp(name, at) => {
+                config.host(name).hostaddr(at.ip()).port(at.port());
+                config.ssl_mode(tls::mode(self.url.tls));
+            }
+            // nobody can listen in there
+            Address::Unix(folder, port) => {
+                config.host_path(folder).port(*port);
+                config.ssl_mode(SslMode::Disable);
+            }
+        }
+        let (client, connection) = config
+            .connect(self.tls.clone())
+            .await
+            .map_err(Failed::Login)?;
+        let any_bytes = connection.parameter("server_encoding") == Some("SQL_ASCII");
+        let driver = tokio::spawn(drive(connection));
+        client
+            .batch_execute(&self.settings)
+            .await
+            .map_err(Failed::Login)?;
+        let key = Key {
+            address,
+            token: client.cancel_token(),
+            tls: self.tls.clone(),
         };
-        let data = &body[4..];
-        let secret =
-            || password.ok_or_else(|| refused("the server asks for a password, the URL has none"));
-        match u32::from_be_bytes(*head) {
-            0 => return Ok(()),
-            3 => {
-                let password = secret()?;
-                wire.put(b'p', |out| put_text(out, password));
-            }
-            5 => {
-                let salt = *data
-                    .first_chunk::<4>()
-                    .ok_or_else(|| broken("a salt of the wrong length"))?;
-                let hash = md5_hash(user.as_bytes(), secret()?.as_bytes(), salt);
-                wire.put(b'p', |out| put_text(out, &hash));
-            }
-            10 => {
-                if !data
-                    .split(|byte| *byte == 0)
-                    .any(|name| name == SCRAM_SHA_256.as_bytes())
-                {
-                    return Err(broken("a way to log in that is not known here"));
+        Ok((client, driver, key, any_bytes))
+    }
+
+    fn fault(&self, action: String, failed: Failed) -> Error {
+        match failed {
+            Failed::Name(error) => Error::new(ErrorKind::Connect, action).because(error),
+            Failed::Login(error) => {
+                if let Some(refusal) = error.as_db_error() {
+                    let complaint = Box::new(refusal.into());
+                    let watch = Watch::new(Duration::ZERO);
+                    return fault(action, &watch, Trouble::Refused(complaint));
                 }
-                let begun = ScramSha256::new(secret()?.as_bytes(), ChannelBinding::unsupported());
-                wire.put(b'p', |out| {
-                    put_text(out, SCRAM_SHA_256);
-                    out.extend_from_slice(
-                        &u32::try_from(begun.message().len())
-                            .unwrap_or(0)
-                            .to_be_bytes(),
-                    );
-                    out.extend_from_slice(begun.message());
-                });
-                scram = Some(begun);
+                let watch = Watch::new(Duration::ZERO);
+                let known = io_error(&error).is_some() || error.is_closed();
+                let asked = matches!(self.url.tls, Tls::Require | Tls::Verify);
+                let found = fault(action, &watch, Trouble::Broken(error));
+                match (known, &self.url.password) {
+                    (true, _) => found,
+                    // the driver finds that a password is missing
+                    (false, None) if !asked => found.with_kind(ErrorKind::Permission),
+                    (false, _) => found.with_kind(ErrorKind::Invalid),
+                }
             }
-            11 => {
-                let scram = scram
-                    .as_mut()
-                    .ok_or_else(|| broken("a login that answers before it is asked"))?;
-                scram.update(data)?;
-                wire.put(b'p', |out| out.extend_from_slice(scram.message()));
-            }
-            12 => scram
-                .as_mut()
-                .ok_or_else(|| broken("a login that ends before it begins"))?
-                .finish(data)?,
-            _ => return Err(broken("a way to log in that is not known here")),
         }
-        wire.flush()?;
     }
 }
 
-/// Takes what the server tells of itself until it is ready.
-fn greet(wire: &mut Wire) -> Result<(), Trouble> {
+/// Why a host does not take us.
+enum Failed {
+    Name(io::Error),
+    Login(tokio_postgres::Error),
+}
+
+impl Failed {
+    /// Whether nobody listens at this address, so that another one of the name is worth a try.
+    fn is_unreachable(&self) -> bool {
+        match self {
+            Failed::Name(_) => true,
+            Failed::Login(error) => {
+                io_error(error).is_some_and(|cause| cause.kind() != io::ErrorKind::InvalidData)
+            }
+        }
+    }
+}
+
+/// Carries the connection until it ends; the server's notices go into the log.
+async fn drive<S, T>(mut connection: Connection<S, T>) -> Option<tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
-        let message = wire.next()?;
-        let body = wire.body(message.body);
-        match message.tag {
-            b'K' => {
-                let (pid, secret) = body
-                    .split_first_chunk::<4>()
-                    .ok_or_else(|| broken("a key without a process"))?;
-                let (pid, secret) = (u32::from_be_bytes(*pid), secret.to_vec());
-                let known = (*wire.key).clone();
-                wire.key = Arc::new(Key {
-                    pid,
-                    secret,
-                    ..known
-                });
-            }
-            b'Z' => return Ok(()),
-            _ => return Err(broken("an answer that is none to a login")),
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => log::debug!("postgres: {}", notice.message()),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Some(error),
+            None => return None,
         }
     }
 }
 
-fn broken(why: &'static str) -> Trouble {
-    Trouble::Broken(io::Error::new(io::ErrorKind::InvalidData, why))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Our own refusal, in the server's words for it: invalid_authorization_specification.
-fn refused(why: &str) -> Trouble {
-    Trouble::Refused(Box::new(super::fault::Complaint {
-        code: "28000".to_owned(),
-        message: why.to_owned(),
-        ..Default::default()
-    }))
+    #[test]
+    fn settings_are_bounded() {
+        let said = settings(Duration::ZERO, Duration::ZERO);
+        assert!(said.contains("lock_timeout = 1;") && said.ends_with("statement_timeout = 0"));
+        let said = settings(Duration::MAX, Duration::MAX);
+        assert!(said.contains("lock_timeout = 2147483647;") && said.ends_with("= 2147483647"));
+    }
 }

@@ -1,29 +1,42 @@
-//! PostgreSQL 12 and newer, by its own protocol (version 3), without a driver in between.
-//! `postgres://user:password@host:port,host/database`; a host that begins with `/` is the folder of a Unix socket.
+//! PostgreSQL 12 and newer, carried by `tokio-postgres` on a small runtime of the connection's own; nothing outside this
+//! folder sees it. `postgres://user:password@host:port,host/database`; a host that begins with `/` is the folder of a
+//! Unix socket. TLS by `?tls=none|prefer|require|verify`, with `ca=FILE` for a private authority.
 //!
-//! - **Why no driver**: Rust's drivers ask for binary results only, so that each type, every extension's among them, would
-//!   have to be spelled out here. The protocol's text results are the written form of nearly all types, can be lent from the
-//!   input buffer, and parameters go as text, to be understood as the statement needs them.
-//! - **Session**: UTF-8, UTC, ISO dates, shortest floats. Rows are fetched in portions, the next one asked for ahead; a result
-//!   set that is dropped early costs what is under way.
+//! - **Session**: UTF-8, UTC, ISO dates, shortest floats, money without a country. A pooler between must keep sessions
+//!   (pgbouncer: `pool_mode = session`), as settings and prepared statements live in them.
+//! - **Values** pass as the server's own text, so that every type is exact, those of extensions among them: parameters are
+//!   bound as text, rows come by the simple protocol, which answers in text. A query with parameters, or in a transaction
+//!   that writes, goes through a cursor and comes in portions; any other is streamed and cancelled when it is left early.
 //! - **Transactions**: a statement that [`crate::Connection::execute`] runs within a transaction has a savepoint of its own, so
-//!   that a refused one leaves the transaction as it was, as on other databases. A refused query ends it.
-//! - **Time limits** are kept here: no answer within the statement timeout, and a cancel request goes out on a connection of its own.
-//! - **Loading**: COPY, in chunks with a savepoint each; only a chunk with a bad row in it is sorted out, see `loader.rs`.
+//!   that a refused one leaves the transaction as it was, as on other databases. A refused query ends a transaction that writes.
+//! - **Time limits**: `statement_timeout` on the server, and a limit of this side, which also notices a server that falls
+//!   silent: no answer in time, and a cancel request goes out on a connection of its own; no end then either, and the
+//!   connection is given up. A result set's limit is for each fetch.
+//! - **Loading**: COPY, in chunks with a savepoint each; only a chunk with a bad row in it is sorted out, see `refused.rs`.
 //! - **Errors**: by SQLSTATE.
 
+mod alone;
+mod cancel;
 mod connection;
+mod copy;
 mod dialect;
 mod dictionary;
+mod doubles;
 mod fault;
 mod kind;
 mod loader;
 mod login;
+mod param;
 mod plan;
+mod portion;
 mod refused;
 mod rows;
+mod session;
+mod spelling;
+mod tls;
 mod transactions;
-mod wire;
+mod verb;
+mod watch;
 
 use crate::Driver;
 

@@ -1,7 +1,7 @@
 //! The statements of a load. Pure text.
 
 use super::dialect::Postgres;
-use crate::{Dialect, Load, Mode};
+use crate::{ColumnInfo, Dialect, Load, Mode};
 
 /// The temporary table of a load that skips or updates, and its column that keeps the rows' order.
 pub(super) const STAGE: &str = "pg_temp.\"load stage\"";
@@ -10,25 +10,32 @@ pub(super) const ORDER: &str = "\"load order\"";
 /// The statements of a chunk.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// What makes the staging table; empty where rows are copied straight.
+    pub(super) stage: String,
     pub(super) copy: String,
     /// From the staging table into the table; empty where rows are copied straight.
     pub(super) insert: String,
     /// The same, when a chunk brings a key twice.
     pub(super) insert_last: String,
     pub(super) counts_inserted: bool,
+    /// `INSERT INTO table (columns)`, and what becomes of a key that is there: for rows that are tried alone.
+    pub(super) head: String,
+    pub(super) clash: String,
 }
 
 impl Plan {
-    pub(super) fn new(into: &Load<'_>, columns: &[String]) -> Self {
-        let (table, list) = (Postgres.qualify(into.table), Postgres.list(columns));
+    pub(super) fn new(into: &Load<'_>, columns: &[&ColumnInfo]) -> Self {
+        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let (table, list) = (Postgres.qualify(into.table), Postgres.list(&names));
         let resolved = Load {
             table: into.table,
-            columns,
+            columns: &names,
             mode: into.mode,
         };
         let staged = into.mode != Mode::Append;
         let target = if staged { STAGE } else { table.as_str() };
-        let head = format!("INSERT INTO {table} ({list}) SELECT {list} FROM");
+        // a COPY takes values for columns that are numbered by the server, an INSERT wants to be told
+        let head = format!("INSERT INTO {table} ({list}) OVERRIDING SYSTEM VALUE");
         let clash = Postgres.on_conflict(&resolved);
         let insert_last = match into.mode {
             Mode::Upsert { key } => {
@@ -36,7 +43,7 @@ impl Plan {
                 let key: Vec<String> = key.iter().map(|name| Postgres.quote(name)).collect();
                 let null: Vec<String> = key.iter().map(|name| format!("{name} IS NULL")).collect();
                 format!(
-                    "{head} (SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {ORDER} DESC) AS \"load place\" FROM {STAGE}) s \
+                    "{head} SELECT {list} FROM (SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {ORDER} DESC) AS \"load place\" FROM {STAGE}) s \
                      WHERE \"load place\" = 1 OR {} ORDER BY {ORDER}{clash}",
                     key.join(", "),
                     null.join(" OR ")
@@ -44,32 +51,29 @@ impl Plan {
             }
             _ => String::new(),
         };
+        let filled = |text: String| if staged { text } else { String::new() };
         Plan {
+            stage: filled(stage(columns)),
             copy: format!("COPY {target} ({list}) FROM STDIN"),
-            insert: if staged {
-                format!("{head} {STAGE} ORDER BY {ORDER}{clash}")
-            } else {
-                String::new()
-            },
+            insert: filled(format!(
+                "{head} SELECT {list} FROM {STAGE} ORDER BY {ORDER}{clash}"
+            )),
             insert_last,
             counts_inserted: into.mode == Mode::Skip,
+            head,
+            clash,
         }
     }
+}
 
-    pub(super) fn sql(&self, undo: bool) -> String {
-        let begin = if undo {
-            "ROLLBACK TO SAVEPOINT load_chunk"
-        } else {
-            "SAVEPOINT load_chunk"
-        };
-        let insert = if self.insert.is_empty() {
-            String::new()
-        } else {
-            format!("{}; TRUNCATE {STAGE}; ", self.insert)
-        };
-        format!(
-            "{begin}; {}; {insert}RELEASE SAVEPOINT load_chunk",
-            self.copy
-        )
-    }
+/// A table of the same types, without the rules.
+fn stage(columns: &[&ColumnInfo]) -> String {
+    let typed = columns
+        .iter()
+        .map(|column| format!("{} {}", Postgres.quote(&column.name), column.declared));
+    let typed: Vec<String> = typed.collect();
+    format!(
+        "CREATE TEMPORARY TABLE \"load stage\" ({}, {ORDER} BIGINT GENERATED ALWAYS AS IDENTITY)",
+        typed.join(", ")
+    )
 }

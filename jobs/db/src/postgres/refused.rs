@@ -1,74 +1,108 @@
-//! Rows of a chunk that the server refused: loaded again without the bad ones, which get their own error each.
+//! Rows of a chunk that the server refused: loaded again without the bad ones, which are set aside to be tried alone.
 
 use super::fault::{Complaint, Trouble};
 use super::loader::PostgresLoader;
 use crate::tabbed::Chunk;
-use crate::{Cell, Reject, Result};
+use crate::{Cell, Reject};
 
 /// How many rows are tried at once where bad ones are known to be.
 const PIECE: usize = 1000;
+/// So few rows are tried one by one when the server does not tell which of them is bad.
+const FEW: usize = 128;
 
 impl PostgresLoader<'_> {
-    /// Loads a refused chunk again without its bad rows, which become rejects.
-    pub(super) fn sort_out(&mut self, chunk: &Chunk, only_again: bool) -> Result<()> {
-        let all = 0..chunk.rows.len();
-        let (suspects, good): (Vec<usize>, Vec<usize>) = all.partition(|row| {
-            let cells = chunk.cells(*row, &self.kinds);
-            let cells: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
-            !self.wary && !only_again && self.suspicion.of(&cells).is_some()
-        });
-        self.wary |= !only_again;
-        if suspects.is_empty() && !only_again {
-            for piece in good.chunks(PIECE) {
-                self.settle_rows(chunk, piece)?;
+    /// Loads a chunk without what looks bad in it, which is set aside. `refusal` is why the server did not take all of it;
+    /// without one it is not sent yet.
+    pub(super) fn sort_out(
+        &mut self,
+        chunk: &Chunk,
+        refusal: Option<&Complaint>,
+    ) -> Result<(), Trouble> {
+        let mut rows: Vec<usize> = (0..chunk.rows.len()).collect();
+        if let Some(complaint) = refusal
+            && complaint.code != "21000"
+        {
+            if !self.wary {
+                self.wary = true;
+                rows.retain(|row| !self.set_suspect_aside(chunk, *row));
             }
-        } else {
-            self.settle_rows(chunk, &good)?;
+            self.doubles.note(&complaint.code);
         }
-        for row in suspects {
-            self.settle_rows(chunk, &[row])?;
+        let rows = self.without_doubles(chunk, rows)?;
+        self.settle_rows(chunk, rows)
+    }
+
+    fn set_suspect_aside(&mut self, chunk: &Chunk, row: usize) -> bool {
+        let cells = chunk.cells(row, &self.kinds);
+        let lent: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
+        let suspect = self.suspicion.of(&lent).is_some();
+        if suspect {
+            self.aside.take(chunk, row);
         }
-        Ok(())
+        suspect
+    }
+
+    /// Sets rows aside whose key is there already, where such have been met.
+    fn without_doubles(&mut self, chunk: &Chunk, rows: Vec<usize>) -> Result<Vec<usize>, Trouble> {
+        if !self.doubles.wanted() {
+            return Ok(rows);
+        }
+        let mut doubled = vec![false; chunk.rows.len()];
+        for row in self.doubles.find(self.session, chunk, &rows, &self.kinds)? {
+            doubled[row] = true;
+            self.aside.take(chunk, row);
+        }
+        Ok(rows.into_iter().filter(|row| !doubled[*row]).collect())
     }
 
     /// Loads rows of a chunk, splitting them for as long as the server refuses.
-    pub(super) fn settle_rows(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<()> {
+    fn settle_rows(&mut self, chunk: &Chunk, rows: Vec<usize>) -> Result<(), Trouble> {
         let mut stack = vec![rows];
         while let Some(rows) = stack.pop() {
             if rows.is_empty() {
                 continue;
             }
-            match self
-                .attempt(chunk, rows)
-                .map_err(|trouble| self.fault(trouble))?
-            {
-                Ok(()) => {}
-                Err(complaint) if complaint.code == "21000" => stack.push(rows),
-                Err(complaint) => match rows {
-                    [row] => self.reject(chunk, *row, complaint),
-                    _ if rows.len() > PIECE => stack.extend(rows.chunks(PIECE).rev()),
-                    _ => match line(&complaint.context).filter(|bad| *bad < rows.len()) {
-                        Some(bad) => {
-                            stack.extend([&rows[bad + 1..], &rows[bad..=bad], &rows[..bad]])
-                        }
-                        None => {
-                            let (first, second) = rows.split_at(rows.len() / 2);
-                            stack.extend([second, first]);
-                        }
-                    },
-                },
+            let Err(complaint) = self.attempt(chunk, &rows)? else {
+                continue;
+            };
+            if complaint.code == "21000" {
+                stack.push(rows);
+                continue;
+            }
+            if self.doubles.note(&complaint.code) {
+                let rest = self.without_doubles(chunk, rows)?;
+                stack.push(rest);
+                continue;
+            }
+            match line(&complaint.context).filter(|bad| *bad < rows.len()) {
+                _ if rows.len() > PIECE => {
+                    stack.extend(rows.chunks(PIECE).rev().map(<[usize]>::to_vec));
+                }
+                Some(bad) => {
+                    self.aside.take(chunk, rows[bad]);
+                    stack.extend([rows[bad + 1..].to_vec(), rows[..bad].to_vec()]);
+                }
+                None if rows.len() > FEW => {
+                    let eighth = rows.len().div_ceil(8);
+                    stack.extend(rows.chunks(eighth).rev().map(<[usize]>::to_vec));
+                }
+                None => {
+                    for row in rows {
+                        self.aside.take(chunk, row);
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn attempt(
+    /// Loads rows of a chunk at once, or none of them.
+    pub(super) fn attempt(
         &mut self,
         chunk: &Chunk,
         rows: &[usize],
     ) -> Result<Result<(), Box<Complaint>>, Trouble> {
-        self.wire.put_query(&self.plan.sql(self.undo));
-        self.wire.start()?;
+        let mut copy = self.begin_copy()?;
         let mut at = 0;
         while at < rows.len() {
             // neighbours go in one piece
@@ -78,16 +112,26 @@ impl PostgresLoader<'_> {
                 .take_while(|(step, row)| **row == rows[at] + step)
                 .count();
             let place = chunk.place(rows[at]).start..chunk.place(rows[at + run - 1]).end;
-            self.wire.send_copy(&chunk.bytes[place])?;
+            copy.send(self.session, &chunk.bytes[place])?;
             at += run;
         }
-        self.end_copy()
+        self.end_copy(copy)
     }
 
-    fn reject(&mut self, chunk: &Chunk, row: usize, complaint: Box<Complaint>) {
+    /// A row is bad. `place` is the column that was being read, where that is known.
+    pub(super) fn reject(
+        &mut self,
+        chunk: &Chunk,
+        row: usize,
+        complaint: Box<Complaint>,
+        place: Option<usize>,
+    ) {
         let cells = chunk.cells(row, &self.kinds);
         let lent: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
-        let column = self.column(&lent, &complaint);
+        let known = place
+            .and_then(|place| self.columns.get(place))
+            .map(|column| column.name.clone());
+        let column = known.or_else(|| self.column(&lent, &complaint));
         let mut error = self.fault(Trouble::Refused(complaint));
         if let Some(column) = column {
             error = error.at_column(column);
@@ -104,23 +148,20 @@ impl PostgresLoader<'_> {
         if !complaint.column.is_empty() {
             return None;
         }
-        if let Some(key) = self
-            .keys
-            .iter()
-            .find(|key| key.index == complaint.constraint)
-        {
-            return Some(key.columns.join(", "));
+        if let Some(columns) = self.keys.named(&complaint.constraint) {
+            return Some(columns.join(", "));
         }
         if !complaint.code.starts_with("22") {
             return None;
         }
-        let named = |name: &&String| complaint.context.contains(&format!(", column {name}"));
+        let named = |name: &&str| complaint.context.contains(&format!(", column {name}"));
         let guess = || self.suspicion.of(row).map(str::to_owned);
         self.columns
             .iter()
+            .map(|column| column.name.as_str())
             .filter(named)
             .max_by_key(|name| name.len())
-            .cloned()
+            .map(str::to_owned)
             .or_else(guess)
     }
 }

@@ -1,221 +1,329 @@
-//! A result set: text is lent where it lies in the input buffer; what must be respelled goes into one buffer a row.
+//! A result set: text is lent where it came in; what must be respelled goes into one buffer a row.
 
-use super::fault::{Trouble, fault};
-use super::kind::{Spelling, declared, kind, spelling};
-use super::wire::Wire;
-use crate::{Cell, Cells, Column, Error, ErrorKind, Result, Row, Rows, form};
-use std::io;
+use super::fault::{Complaint, Trouble, fault};
+use super::kind::{declared, kind};
+use super::param::{Given, Raw, write};
+use super::portion::{Portions, close, declare};
+use super::session::{Session, Standing};
+use super::spelling::{Spelling, spelling};
+use super::verb;
+use crate::{Cell, Cells, Column, Error, Result, Row, Rows};
+use futures_util::future::join;
 use std::ops::Range;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio_postgres::types::Type;
+use tokio_postgres::{RowStream, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream, Statement};
 
-/// How many bytes a portion of rows should have: the next one is under way while one is read.
-const PORTION: usize = 512 * 1024;
-const FIRST: u32 = 100;
+/// A query that is left early may end by itself for so long before it is cancelled.
+const GRACE: Duration = Duration::from_millis(50);
+/// How long what is under way may take after a cancel.
+const LAST: Duration = Duration::from_secs(10);
+/// No end in sight.
+const EVER: Duration = Duration::from_secs(86_400);
 
-/// Where a cell's text is.
-#[derive(Debug)]
-enum Place {
-    Null,
-    /// In the input buffer.
-    Lent(Range<usize>),
-    /// In the row's own buffer.
-    Written(Range<usize>),
+const UNDO: &str = "ROLLBACK TO SAVEPOINT query; RELEASE SAVEPOINT query";
+
+/// Where the rows come from.
+enum Source {
+    /// As the server makes them, in text.
+    Stream(Pin<Box<SimpleQueryStream>>),
+    /// From a cursor, in text.
+    Cursor(Portions),
+    /// As the server makes them, in binary: for what takes parameters and is no SELECT.
+    Binary(Pin<Box<RowStream>>),
 }
 
-#[derive(Debug)]
+/// The row that is lent.
+enum Current {
+    None,
+    Text(SimpleQueryRow),
+    Written(Vec<Option<Vec<u8>>>),
+}
+
 pub(super) struct PostgresRows<'c> {
-    wire: &'c mut Wire,
+    session: &'c mut Session,
     action: String,
+    /// Whether it changes nothing, as far as its words tell.
+    reads: bool,
+    /// Whether it goes through a cursor.
+    cursor: bool,
     columns: Vec<Column>,
+    types: Vec<Type>,
     spellings: Vec<Spelling>,
-    places: Vec<Place>,
+    source: Option<Source>,
+    current: Current,
+    /// Where rewritten cells of the current row are in the buffer.
+    rewritten: Vec<Option<Range<usize>>>,
     buffer: Vec<u8>,
     /// The first row is taken before anybody asks, so that a query fails where it is made.
-    ahead: Option<Range<usize>>,
-    rows: u64,
-    bytes: u64,
+    ahead: bool,
     over: bool,
 }
 
 impl<'c> PostgresRows<'c> {
     /// Runs a query up to its first row.
     pub(super) fn start(
-        wire: &'c mut Wire,
+        session: &'c mut Session,
         sql: &str,
         params: &[Cell<'_>],
         action: String,
     ) -> Result<Self> {
         let mut rows = PostgresRows {
-            wire,
+            session,
             action,
+            reads: verb::reads(sql),
+            cursor: false,
             columns: Vec::new(),
+            types: Vec::new(),
             spellings: Vec::new(),
-            places: Vec::new(),
+            source: None,
+            current: Current::None,
+            rewritten: Vec::new(),
             buffer: Vec::new(),
-            ahead: None,
-            rows: 0,
-            bytes: 0,
+            ahead: false,
             over: false,
         };
-        let begun = rows.wire.start().and_then(|()| {
-            rows.wire.put_statement(sql, params);
-            rows.wire.put(b'D', |out| out.extend_from_slice(b"P\0"));
-            rows.wire.put_execute(FIRST);
-            rows.wire.put_execute(FIRST);
-            rows.wire.put(b'H', |_| {});
-            rows.wire.flush()
-        });
+        rows.session.watch.start();
+        let begun = rows.begin(sql, params);
         begun.map_err(|trouble| rows.fail(trouble))?;
         rows.ahead = rows.step()?;
         Ok(rows)
     }
 
-    /// The next row's body; `None` at the end.
-    fn step(&mut self) -> Result<Option<Range<usize>>> {
+    fn begin(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<(), Trouble> {
+        let writing = self.session.standing == Standing::Open;
+        match (params.is_empty(), self.reads) {
+            (true, reads) if !(reads && writing) => self.begin_stream(sql),
+            (_, true) => self.begin_cursor(sql, params),
+            (_, false) => self.begin_binary(sql, params),
+        }
+    }
+
+    fn begin_stream(&mut self, sql: &str) -> Result<(), Trouble> {
+        let session = &*self.session;
+        let before = match session.standing {
+            // the server counts from the first row to the last, and the reader may be slow
+            Standing::Idle if session.watch.server_limit() > 0 => "SET statement_timeout = 0",
+            Standing::Snapshot => "SAVEPOINT query",
+            _ => "",
+        };
+        let prepared = session.wait(async {
+            let before = session.also(!before.is_empty(), before);
+            let (before, prepared) = join(before, session.client().prepare(sql)).await;
+            before.and(prepared)
+        })?;
+        session.fit(&prepared, 0)?;
+        let stream = session.wait(session.client().simple_query_raw(sql))?;
+        self.source = Some(Source::Stream(Box::pin(stream)));
+        self.describe(&prepared);
+        Ok(())
+    }
+
+    fn begin_cursor(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<(), Trouble> {
+        self.cursor = true;
+        let session = &*self.session;
+        let cursor = declare(sql);
+        let (prepared, opening) = session.wait(async {
+            let begin = session.also(session.standing == Standing::Idle, "BEGIN");
+            let client = session.client();
+            let both = join(client.prepare(sql), client.prepare(&cursor));
+            let (begun, (prepared, opening)) = join(begin, both).await;
+            begun?;
+            Ok((prepared?, opening?))
+        })?;
+        session.fit(&prepared, params.len())?;
+        self.source = Some(Source::Cursor(Portions::start(session, &opening, params)?));
+        self.describe(&prepared);
+        Ok(())
+    }
+
+    fn begin_binary(&mut self, sql: &str, params: &[Cell<'_>]) -> Result<(), Trouble> {
+        let session = &*self.session;
+        let prepared = session.wait(session.client().prepare(sql))?;
+        session.fit(&prepared, params.len())?;
+        let given = params.iter().map(|cell| Given(*cell));
+        let stream = session.wait(session.client().query_raw(&prepared, given))?;
+        self.source = Some(Source::Binary(Box::pin(stream)));
+        self.describe(&prepared);
+        Ok(())
+    }
+
+    fn describe(&mut self, statement: &Statement) {
+        for column in statement.columns() {
+            let oid = column.type_().oid();
+            self.columns.push(Column {
+                name: column.name().to_owned(),
+                kind: kind(oid),
+                declared: declared(oid, column.type_modifier()),
+            });
+            self.types.push(column.type_().clone());
+            self.spellings.push(spelling(oid));
+            self.rewritten.push(None);
+        }
+    }
+
+    /// Makes the next row the current one; false at the end.
+    fn step(&mut self) -> Result<bool> {
         if self.over {
-            return Ok(None);
+            return Ok(false);
         }
-        loop {
-            let message = self.wire.next().map_err(|trouble| self.fail(trouble))?;
-            match message.tag {
-                b'D' => {
-                    self.rows += 1;
-                    self.bytes += u64::try_from(message.body.len()).unwrap_or(0);
-                    return Ok(Some(message.body));
-                }
-                b'T' => self.describe(message.body)?,
-                // a portion is over: one more, while the next one is on its way
-                b's' => {
-                    let rows = self.portion();
-                    self.wire.put_execute(rows);
-                    self.wire.put(b'H', |_| {});
-                    self.wire.flush().map_err(|trouble| self.fail(trouble))?;
-                }
-                b'C' | b'I' => {
-                    self.end()
-                        .map_err(|trouble| fault(&self.action, &self.wire.watch, trouble))?;
-                    return Ok(None);
-                }
-                // parsed, bound, no columns
-                _ => {}
+        match self.take().and_then(|current| self.place(current)) {
+            Ok(true) => Ok(true),
+            Ok(false) => self.finish().map(|()| false),
+            Err(trouble) => Err(self.fail(trouble)),
+        }
+    }
+
+    fn take(&mut self) -> Result<Current, Trouble> {
+        let session = &*self.session;
+        Ok(match self.source.as_mut() {
+            None => Current::None,
+            Some(Source::Cursor(portions)) => {
+                portions.next(session)?.map_or(Current::None, Current::Text)
             }
+            Some(Source::Stream(stream)) => loop {
+                match session.next(stream)? {
+                    Some(SimpleQueryMessage::Row(row)) => break Current::Text(row),
+                    Some(_) => {}
+                    None => break Current::None,
+                }
+            },
+            Some(Source::Binary(stream)) => match session.next(stream)? {
+                Some(row) => Current::Written(written(&row, &self.types)?),
+                None => Current::None,
+            },
+        })
+    }
+
+    /// Respells what must be; false if there is no row.
+    fn place(&mut self, current: Current) -> Result<bool, Trouble> {
+        self.current = current;
+        let Current::Text(row) = &self.current else {
+            return Ok(matches!(self.current, Current::Written(_)));
+        };
+        self.buffer.clear();
+        for (index, spelling) in self.spellings.iter().enumerate() {
+            if !spelling.rewrites() && !self.session.any_bytes {
+                continue;
+            }
+            let text = row
+                .try_get(index)
+                .map_err(|_| not_utf8(&self.columns[index].name))?;
+            let from = self.buffer.len();
+            let rewritten =
+                text.is_some_and(|text| spelling.rewrite(text.as_bytes(), &mut self.buffer));
+            self.rewritten[index] = rewritten.then_some(from..self.buffer.len());
         }
+        Ok(true)
     }
 
-    /// How many rows make a portion, by those that came.
-    fn portion(&self) -> u32 {
-        let mean = (self.bytes / self.rows.max(1)).max(1);
-        let rows = u64::try_from(PORTION).unwrap_or(u64::MAX) / mean;
-        u32::try_from(rows.clamp(1, 20_000)).unwrap_or(20_000)
-    }
-
-    /// Makes the connection ready for the next statement: the portal closes, with what is still under way dropped.
-    fn end(&mut self) -> Result<(), Trouble> {
+    /// After the last row: the transaction that was the query's own ends.
+    fn finish(&mut self) -> Result<()> {
+        self.source = None;
         self.over = true;
-        self.wire.put_sync();
-        self.wire.flush()?;
-        let ended = self.wire.settle(|_, _| {});
-        self.wire.watch.rest();
-        ended
+        let session = &mut *self.session;
+        let ended = match (session.standing, self.cursor) {
+            (Standing::Idle, true) => {
+                let ended = session.wait(session.client().batch_execute("COMMIT"));
+                if matches!(ended, Err(Trouble::Refused(_))) {
+                    session.send("ROLLBACK");
+                }
+                ended
+            }
+            (_, true) => {
+                session.send(&close());
+                Ok(())
+            }
+            (standing, false) => {
+                release(session, standing);
+                Ok(())
+            }
+        };
+        session.watch.rest();
+        ended.map_err(|trouble| fault(&self.action, &session.watch, trouble))
     }
 
+    /// Makes the connection ready for the next statement after an error, and tells it.
     fn fail(&mut self, trouble: Trouble) -> Error {
-        let error = fault(&self.action, &self.wire.watch, trouble);
-        if let Err(later) = self.end() {
-            log::debug!("{}: {later:?}", self.action);
+        self.source = None;
+        self.over = true;
+        let session = &mut *self.session;
+        let error = fault(&self.action, &session.watch, trouble);
+        session.watch.rest();
+        match session.standing {
+            Standing::Idle => {
+                session.send("ROLLBACK");
+                release(session, Standing::Idle);
+            }
+            Standing::Snapshot if !self.cursor => session.send(UNDO),
+            Standing::Open | Standing::Snapshot => session.standing = Standing::Failed,
+            Standing::Failed => {}
         }
         error
     }
 
-    fn describe(&mut self, body: Range<usize>) -> Result<()> {
-        let read = read_columns(self.wire.body(body));
-        let Some(columns) = read else {
-            let error = io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a description of columns that breaks off",
-            );
-            return Err(self.fail(Trouble::Broken(error)));
-        };
-        for (name, oid, modifier) in columns {
-            self.columns.push(Column {
-                name,
-                kind: kind(oid),
-                declared: declared(oid, modifier),
-            });
-            self.spellings.push(spelling(oid));
-        }
-        Ok(())
-    }
-
-    fn place_cells(&mut self, body: Range<usize>) -> Result<()> {
-        self.places.clear();
-        self.buffer.clear();
-        let bytes = self.wire.body(body.clone());
-        let torn = || Error::new(ErrorKind::Other, &self.action).because("a row that breaks off");
-        let mut at = 2;
-        for (spelling, column) in self.spellings.iter().zip(&self.columns) {
-            let head = bytes
-                .get(at..at + 4)
-                .and_then(|head| head.first_chunk::<4>())
-                .ok_or_else(torn)?;
-            at += 4;
-            let Ok(length) = usize::try_from(i32::from_be_bytes(*head)) else {
-                self.places.push(Place::Null);
-                continue;
-            };
-            let text = bytes.get(at..at + length).ok_or_else(torn)?;
-            if self.wire.any_bytes && std::str::from_utf8(text).is_err() {
-                return Err(Error::new(ErrorKind::Type, &self.action)
-                    .at_column(&column.name)
-                    .because("the text is not UTF-8"));
+    /// Leaves the query before its last row.
+    fn leave(&mut self) {
+        let session = &mut *self.session;
+        match self.source.as_mut() {
+            None | Some(Source::Cursor(_)) => {}
+            // what it writes stays as it would if all rows were read
+            Some(Source::Binary(stream)) => {
+                session.drain(stream, EVER);
             }
-            let lent = body.start + at..body.start + at + length;
-            self.places
-                .push(spell(*spelling, text, lent, &mut self.buffer));
-            at += length;
+            Some(Source::Stream(stream)) => {
+                let patience = if self.reads { GRACE } else { EVER };
+                if !session.drain(stream, patience) {
+                    session.cancel();
+                    if !session.drain(stream, LAST) {
+                        session.break_off();
+                    }
+                    if session.standing == Standing::Snapshot {
+                        session.send("ROLLBACK TO SAVEPOINT query");
+                    }
+                }
+            }
         }
-        Ok(())
+        if let Err(error) = self.finish() {
+            log::debug!("{error}, leaving a query early");
+        }
     }
 }
 
-/// The written form of one value: where it lies, or respelled into `buffer`.
-fn spell(spelling: Spelling, text: &[u8], lent: Range<usize>, buffer: &mut Vec<u8>) -> Place {
-    let from = buffer.len();
-    match spelling {
-        Spelling::Truth => buffer.push(if text == b"t" { b'1' } else { b'0' }),
-        Spelling::Bytes if text.starts_with(b"\\x") => {
-            return Place::Lent(lent.start + 2..lent.end);
-        }
-        // infinity has none
-        Spelling::Zone if text.len() > 3 && matches!(text[text.len() - 3], b'+' | b'-') => {
-            buffer.extend_from_slice(text);
-            buffer.extend_from_slice(b":00");
-        }
-        Spelling::Float if text.contains(&b'e') => match form::read_float(text) {
-            Some(value) => form::write_float(buffer, value),
-            None => return Place::Lent(lent),
-        },
-        _ => return Place::Lent(lent),
+/// After a streamed query: what was set for it goes back.
+fn release(session: &Session, standing: Standing) {
+    let limit = session.watch.server_limit();
+    match standing {
+        Standing::Idle if limit > 0 => session.send(&format!("SET statement_timeout = {limit}")),
+        Standing::Snapshot => session.send("RELEASE SAVEPOINT query"),
+        _ => {}
     }
-    Place::Written(from..buffer.len())
 }
 
-/// Names, types and modifiers of a RowDescription.
-fn read_columns(body: &[u8]) -> Option<Vec<(String, u32, i32)>> {
-    let (count, mut rest) = body.split_first_chunk::<2>()?;
-    let mut columns = Vec::new();
-    for _ in 0..u16::from_be_bytes(*count) {
-        let end = rest.iter().position(|byte| *byte == 0)?;
-        let name = String::from_utf8_lossy(&rest[..end]).into_owned();
-        let fixed = rest.get(end + 1..end + 19)?;
-        let number = |at: usize| fixed[at..].first_chunk::<4>().copied();
-        columns.push((
-            name,
-            u32::from_be_bytes(number(6)?),
-            i32::from_be_bytes(number(12)?),
-        ));
-        rest = &rest[end + 19..];
-    }
-    Some(columns)
+fn not_utf8(column: &str) -> Trouble {
+    Trouble::Refused(Box::new(Complaint {
+        // character_not_in_repertoire, as the server would say it
+        code: "22021".to_owned(),
+        message: "the text is not UTF-8".to_owned(),
+        column: column.to_owned(),
+        ..Default::default()
+    }))
+}
+
+/// The written forms of a binary row.
+fn written(row: &tokio_postgres::Row, types: &[Type]) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+    let cell = |(index, known): (usize, &Type)| {
+        let Ok(Some(Raw(raw))) = row.try_get::<_, Option<Raw<'_>>>(index) else {
+            return Ok(None);
+        };
+        write(known, raw).map(Some).ok_or_else(|| {
+            Trouble::Unfit(format!(
+                "a statement with parameters that is no SELECT cannot return {known}; cast it to text"
+            ))
+        })
+    };
+    types.iter().enumerate().map(cell).collect()
 }
 
 impl Rows for PostgresRows<'_> {
@@ -224,80 +332,36 @@ impl Rows for PostgresRows<'_> {
     }
 
     fn fetch(&mut self) -> Result<Option<Row<'_>>> {
-        let body = match self.ahead.take() {
-            Some(body) => Some(body),
-            None => self.step()?,
-        };
-        match body {
-            Some(body) => {
-                self.place_cells(body)?;
-                Ok(Some(Row::new(self)))
-            }
-            None => Ok(None),
-        }
+        let found = std::mem::take(&mut self.ahead) || self.step()?;
+        Ok(found.then(|| Row::new(&*self)))
     }
 }
 
 impl Cells for PostgresRows<'_> {
     fn len(&self) -> usize {
-        self.places.len()
+        self.columns.len()
     }
 
     fn cell(&self, index: usize) -> Cell<'_> {
-        match &self.places[index] {
-            Place::Null => None,
-            Place::Lent(range) => Some(self.wire.body(range.clone())),
-            Place::Written(range) => Some(&self.buffer[range.clone()]),
+        match &self.current {
+            Current::None => None,
+            Current::Written(cells) => cells[index].as_deref(),
+            Current::Text(row) => match &self.rewritten[index] {
+                Some(range) => Some(&self.buffer[range.clone()]),
+                // what is not UTF-8 was refused before
+                None => {
+                    let text = row.try_get(index).ok().flatten()?;
+                    Some(self.spellings[index].lend(text.as_bytes()))
+                }
+            },
         }
     }
 }
 
 impl Drop for PostgresRows<'_> {
     fn drop(&mut self) {
-        if !self.over
-            && let Err(trouble) = self.end()
-        {
-            log::debug!("{}, leaving it early: {trouble:?}", self.action);
+        if !self.over {
+            self.leave();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn torn_descriptions_are_no_columns() {
-        let mut body = vec![0, 1];
-        body.extend_from_slice(b"n\0");
-        body.extend_from_slice(&[0; 6]);
-        body.extend_from_slice(&23_u32.to_be_bytes());
-        body.extend_from_slice(&[0, 4, 255, 255, 255, 255, 0, 0]);
-        assert_eq!(read_columns(&body), Some(vec![("n".to_owned(), 23, -1)]));
-        for end in 0..body.len() {
-            assert_eq!(read_columns(&body[..end]), None);
-        }
-    }
-
-    #[test]
-    fn text_is_respelled_where_it_must() {
-        let spelled = |spelling, text: &str| {
-            let mut buffer = Vec::new();
-            match spell(spelling, text.as_bytes(), 0..text.len(), &mut buffer) {
-                Place::Lent(range) => text[range].to_owned(),
-                Place::Written(range) => String::from_utf8_lossy(&buffer[range]).into_owned(),
-                Place::Null => unreachable!("no value is NULL here"),
-            }
-        };
-        assert_eq!(spelled(Spelling::Truth, "t"), "1");
-        assert_eq!(spelled(Spelling::Bytes, "\\x00ff"), "00ff");
-        assert_eq!(
-            spelled(Spelling::Zone, "2026-11-21 13:45:00.25+00"),
-            "2026-11-21 13:45:00.25+00:00"
-        );
-        assert_eq!(spelled(Spelling::Zone, "infinity"), "infinity");
-        assert_eq!(spelled(Spelling::Float, "1e+15"), "1000000000000000");
-        assert_eq!(spelled(Spelling::Float, "1.5e-05"), "0.000015");
-        assert_eq!(spelled(Spelling::Float, "-Infinity"), "-Infinity");
     }
 }
