@@ -9,6 +9,7 @@ mod crash;
 mod exactly_once;
 mod faults;
 mod hang;
+mod ingest_faults;
 mod lab;
 mod report;
 mod round_trip;
