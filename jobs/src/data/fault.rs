@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::error::Error;
 
+/// Bytes of a value or a row's text that are kept to be shown.
+const KEPT: usize = 16 << 10;
+
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -54,11 +57,11 @@ pub struct BadRow {
     pub place: Place,
     /// The column at fault, where one is.
     pub column: Option<String>,
-    /// Its value, where there is one.
+    /// Its value, where there is one; of a long one the beginning.
     pub value: Option<Vec<u8>>,
     /// What is wrong, a fragment for people.
     pub reason: String,
-    /// The row as it stands in the file (in UTF-8), where its cells could not be told apart.
+    /// The row as it stands in the file (in UTF-8), where its cells could not be told apart; of a long one the beginning.
     pub text: Option<Vec<u8>>,
 }
 
@@ -79,16 +82,25 @@ impl BadRow {
     #[must_use]
     pub fn at(mut self, column: impl Into<String>, value: Option<&[u8]>) -> BadRow {
         self.column = Some(column.into());
-        self.value = value.map(<[u8]>::to_vec);
+        self.value = value.map(beginning);
         self
     }
 
     /// Keeps the row's own text.
     #[must_use]
     pub fn with_text(mut self, text: &[u8]) -> BadRow {
-        self.text = Some(text.to_vec());
+        self.text = Some(beginning(text));
         self
     }
+}
+
+/// The first bytes, cut between two characters where it is text.
+fn beginning(bytes: &[u8]) -> Vec<u8> {
+    let mut end = bytes.len().min(KEPT);
+    while end < bytes.len() && end > 0 && bytes[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    bytes[..end].to_vec()
 }
 
 impl fmt::Display for BadRow {

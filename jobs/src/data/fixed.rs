@@ -1,8 +1,7 @@
 //! Lines whose columns stand at fixed places, counted in characters.
 
-use std::io::BufRead;
-
 use super::fault::{BadFile, BadRow, Place};
+use super::lines::{Asides, Lines};
 use super::record::{Columns, Record};
 use super::text::Text;
 use super::{Limits, Rows, Step};
@@ -18,21 +17,33 @@ pub struct Span {
     pub len: usize,
 }
 
+impl Span {
+    /// The first character behind it, counted from 0.
+    fn end(&self) -> usize {
+        (self.at - 1).saturating_add(self.len)
+    }
+}
+
 /// Rows of a file of fixed columns. Blanks around a value do not count; a value of blanks alone is NULL. A line that
 /// ends before a column begins is a bad row; blank lines are skipped.
 pub(super) struct Reader {
-    text: Text,
-    limits: Limits,
+    lines: Lines,
+    most: usize,
     spans: Vec<Span>,
     columns: Columns,
-    line: Vec<u8>,
-    /// Byte offset of every character of the line, and its length at the end.
-    starts: Vec<usize>,
-    rows: u64,
+    /// The characters at which columns begin or end, in order, counted from 0.
+    borders: Vec<usize>,
+    /// The byte of the line for each of them, as far as the line goes.
+    bytes: Vec<usize>,
 }
 
 impl Reader {
-    pub(super) fn open(text: Text, spans: &[Span], limits: Limits) -> Result<Reader, BadFile> {
+    pub(super) fn open(
+        text: Text,
+        spans: &[Span],
+        asides: &Asides,
+        limits: Limits,
+    ) -> Result<Reader, BadFile> {
         let mut columns = Columns::default();
         for span in spans {
             if span.at == 0 || span.len == 0 || columns.find(&span.name, 0).is_some() {
@@ -41,58 +52,35 @@ impl Reader {
             }
             columns.add(&span.name);
         }
+        let mut borders: Vec<usize> = spans
+            .iter()
+            .flat_map(|span| [span.at - 1, span.end()])
+            .collect();
+        borders.sort_unstable();
+        borders.dedup();
         Ok(Reader {
-            text,
-            limits,
+            lines: Lines::open(text, asides)?,
+            most: limits.line.min(limits.row),
             spans: spans.to_vec(),
             columns,
-            line: Vec::new(),
-            starts: Vec::new(),
-            rows: 0,
+            borders,
+            bytes: Vec::new(),
         })
     }
 
-    /// Takes the next line that is not blank, without its end.
-    fn take_line(&mut self) -> Result<Option<Place>, BadFile> {
-        loop {
-            self.line.clear();
-            self.text.count_newlines();
-            self.text.allow(self.limits.row);
-            let begin = Place {
-                row: self.rows + 1,
-                line: self.text.line(),
-                byte: self.text.offset(),
-            };
-            if self
-                .text
-                .read_until(b'\n', &mut self.line)
-                .map_err(|e| BadFile::reading(begin, e))?
-                == 0
-            {
-                return Ok(None);
-            }
-            while self.line.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-                self.line.pop();
-            }
-            if !self.line.trim_ascii().is_empty() {
-                return Ok(Some(begin));
-            }
-        }
-    }
-
     fn cut(&mut self, record: &mut Record) -> Result<(), (usize, String)> {
-        let line = std::str::from_utf8(&self.line).expect("decoded text is UTF-8");
-        self.starts.clear();
-        self.starts.extend(line.char_indices().map(|(at, _)| at));
-        self.starts.push(line.len());
-        let length = self.starts.len() - 1;
+        let line = std::str::from_utf8(self.lines.line()).expect("decoded text is UTF-8");
+        let length = measure(line, &self.borders, &mut self.bytes);
         for (column, span) in self.spans.iter().enumerate() {
-            let from = span.at - 1;
-            if from >= length {
+            let place = |border: usize| {
+                let at = self.borders.binary_search(&border).ok()?;
+                self.bytes.get(at).copied()
+            };
+            let Some(from) = place(span.at - 1) else {
                 return Err((column, format!("the line ends at character {length}")));
-            }
-            let to = from.saturating_add(span.len).min(length);
-            let value = line[self.starts[from]..self.starts[to]].trim();
+            };
+            let to = place(span.end()).unwrap_or(line.len());
+            let value = line[from..to].trim();
             record.open_cell();
             record.buffer().extend_from_slice(value.as_bytes());
             if value.is_empty() {
@@ -105,41 +93,46 @@ impl Reader {
     }
 }
 
+/// Finds the bytes of all borders in one walk over the line; gives the line's characters up to the last of them.
+fn measure(line: &str, borders: &[usize], bytes: &mut Vec<usize>) -> usize {
+    bytes.clear();
+    let mut length = 0;
+    for (at, _) in line.char_indices() {
+        match borders.get(bytes.len()) {
+            None => break,
+            Some(&border) if border == length => bytes.push(at),
+            Some(_) => {}
+        }
+        length += 1;
+    }
+    length
+}
+
 impl Rows for Reader {
     fn columns(&self) -> &[String] {
         self.columns.names()
     }
 
     fn read(&mut self, record: &mut Record) -> Result<Step, BadFile> {
-        let Some(begin) = self.take_line()? else {
+        let Some(begin) = self.lines.take(|_| self.most)? else {
             return Ok(Step::End);
         };
-        self.rows += 1;
         record.restart(begin);
-        if let Some(byte) = self.text.undecodable_since(begin.byte) {
-            let reason = format!(
-                "bytes that are not {} at byte {byte} of the file",
-                self.text.encoding()
-            );
-            return Ok(Step::Bad(Box::new(
-                BadRow::new(begin, reason).with_text(&self.line),
-            )));
+        let bad = |bad: BadRow, line: &[u8]| Step::Bad(Box::new(bad.with_text(line)));
+        if let Some(reason) = self.lines.undecodable(begin) {
+            return Ok(bad(BadRow::new(begin, reason), self.lines.line()));
         }
         Ok(match self.cut(record) {
             Ok(()) => Step::Row,
             Err((column, reason)) => {
-                let bad = BadRow::new(begin, reason).at(&self.spans[column].name, None);
-                Step::Bad(Box::new(bad.with_text(&self.line)))
+                let row = BadRow::new(begin, reason).at(&self.spans[column].name, None);
+                bad(row, self.lines.line())
             }
         })
     }
 
     fn place(&self) -> Place {
-        Place {
-            row: self.rows,
-            line: self.text.line(),
-            byte: self.text.offset(),
-        }
+        self.lines.place()
     }
 }
 

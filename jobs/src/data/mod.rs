@@ -21,11 +21,14 @@ mod csv;
 mod fault;
 mod fixed;
 mod jsonl;
+mod lines;
 mod packing;
+mod pattern;
 mod record;
 mod rejects;
 #[cfg(test)]
 mod roundtrip;
+mod sheet;
 mod text;
 mod writer;
 mod xml;
@@ -37,13 +40,20 @@ use serde::{Deserialize, Serialize};
 
 pub use fault::{BadFile, BadRow, Place};
 pub use fixed::Span;
+pub use lines::Asides;
 pub use packing::{Compression, Packer};
+pub use pattern::Pattern;
 pub use record::Record;
 pub use rejects::Rejects;
 #[cfg(test)]
 pub(crate) use roundtrip::{encode_for_tests, pack_for_tests};
+pub use sheet::SheetLayout;
+#[cfg(test)]
+pub(crate) use sheet::tests::workbook as workbook_for_tests;
 pub use text::encoding_of;
 pub use writer::{Column, Form, Writer};
+
+use text::{Nature, Text};
 
 /// How rows are laid out in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,7 +93,7 @@ impl Format {
 }
 
 /// What a file to be read looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Layout {
     /// XML rows; see [`XmlLayout`].
     Xml(XmlLayout),
@@ -95,6 +105,22 @@ pub enum Layout {
     Json,
     /// Columns at fixed places of a line.
     Fixed(Vec<Span>),
+    /// Lines that a regular expression takes apart.
+    Lines(Pattern),
+    /// A sheet of a workbook (`.xlsx`).
+    Sheet(SheetLayout),
+}
+
+impl Layout {
+    /// Whether its columns are known before the first row, and none is added later.
+    #[must_use]
+    pub fn has_fixed_columns(&self) -> bool {
+        match self {
+            Layout::Csv(_) | Layout::Fixed(_) | Layout::Lines(_) => true,
+            Layout::Sheet(sheet) => sheet.header,
+            Layout::Xml(_) | Layout::Jsonl | Layout::Json => false,
+        }
+    }
 }
 
 impl From<Format> for Layout {
@@ -110,8 +136,10 @@ impl From<Format> for Layout {
 /// Where the rows of an XML file are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct XmlLayout {
-    /// Names of the elements from the root down to the row, for files from elsewhere. Attributes of the row then are
-    /// columns named `@attribute`. Left out: `row` elements below any root, or the classic form without them.
+    /// Names of the elements from the root down to the row, for files from elsewhere; one name alone: such elements, wherever
+    /// they stand. Elements inside the row are then
+    /// columns named by their path (`geo/lat`), attributes columns named `@attribute` or `geo/@attribute`. Left out: `row`
+    /// elements below any root, or the classic form without them.
     pub row: Option<Vec<String>>,
 }
 
@@ -122,6 +150,8 @@ pub struct CsvLayout {
     pub delimiter: u8,
     /// Whether the first record names the columns; else they are `c1`, `c2`, …
     pub header: bool,
+    /// The byte around fields that hold delimiters or line ends; ASCII. `None`: there is none.
+    pub quote: Option<u8>,
 }
 
 impl Default for CsvLayout {
@@ -129,36 +159,47 @@ impl Default for CsvLayout {
         CsvLayout {
             delimiter: b',',
             header: true,
+            quote: Some(b'"'),
         }
     }
 }
 
-/// What a hostile or broken file may cost at most.
+/// What a hostile or broken file may cost at most. Memory is bounded by them, not by the file: a reader holds one row at
+/// a time, in one copy, or in two where a format must be looked at whole (JSON, lines).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of one cell.
+    /// Bytes of one cell, as it is written: 64 MiB of binary in hex, and a bit.
     pub cell: usize,
     /// Bytes of one row, all cells together.
     pub row: usize,
+    /// Bytes of a line of fixed columns, or one that a regular expression takes apart.
+    pub line: usize,
     /// Bytes of a column's name.
     pub name: usize,
     /// Columns, in a row and in the whole file.
     pub columns: usize,
+    /// Bytes of an XML tag with all its attributes, or of a comment.
+    pub tag: usize,
     /// Attributes of one XML element.
     pub attributes: usize,
     /// Elements open at once in an XML file.
     pub depth: usize,
+    /// Bytes of a workbook as it is packed, which is held whole.
+    pub workbook: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            cell: 64 << 20,
-            row: 80 << 20,
+            cell: 130 << 20,
+            row: 160 << 20,
+            line: 16 << 20,
             name: 256,
             columns: 4096,
+            tag: 1 << 20,
             attributes: 1024,
-            depth: 32,
+            depth: 64,
+            workbook: 64 << 20,
         }
     }
 }
@@ -173,6 +214,8 @@ pub struct Reading {
     /// The encoding of its text where the file itself does not say; a byte order mark wins over this, and this wins
     /// over an XML declaration. `None`: as declared, else UTF-8.
     pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// What stands beside the rows, in the formats that are read line by line, and in sheets.
+    pub asides: Asides,
     /// What it may cost.
     pub limits: Limits,
 }
@@ -185,6 +228,7 @@ impl Reading {
             layout: format.into(),
             compression: Compression::of(name).0,
             encoding: None,
+            asides: Asides::default(),
             limits: Limits::default(),
         }
     }
@@ -198,15 +242,36 @@ impl Reading {
             .compression
             .unpack(input)
             .map_err(|e| BadFile::reading(Place::START, e))?;
-        let sniff = matches!(self.layout, Layout::Xml(_));
-        let text = text::Text::open(unpacked, self.encoding, sniff)
-            .map_err(|e| BadFile::reading(Place::START, e))?;
+        let text = |nature, unpacked| {
+            Text::open(unpacked, self.encoding, nature)
+                .map_err(|e| BadFile::reading(Place::START, e))
+        };
+        let (asides, limits) = (&self.asides, self.limits);
         Ok(match &self.layout {
-            Layout::Xml(layout) => Box::new(xml::Reader::open(text, layout, self.limits)?),
-            Layout::Csv(layout) => Box::new(csv::Reader::open(text, *layout, self.limits)?),
-            Layout::Jsonl => Box::new(jsonl::Reader::lines(text, self.limits)),
-            Layout::Json => Box::new(jsonl::Reader::array(text, self.limits)),
-            Layout::Fixed(spans) => Box::new(fixed::Reader::open(text, spans, self.limits)?),
+            Layout::Xml(layout) => {
+                let text = text(Nature::Xml, unpacked)?;
+                Box::new(xml::Reader::open(text, layout, limits)?)
+            }
+            Layout::Csv(layout) => {
+                let text = text(Nature::Lines, unpacked)?;
+                Box::new(csv::Reader::open(text, *layout, asides, limits)?)
+            }
+            Layout::Jsonl => {
+                let text = text(Nature::Free, unpacked)?;
+                Box::new(jsonl::Reader::open(text, limits)?)
+            }
+            Layout::Json => Box::new(jsonl::Array::open(text(Nature::Free, unpacked)?, limits)),
+            Layout::Fixed(spans) => {
+                let text = text(Nature::Lines, unpacked)?;
+                Box::new(fixed::Reader::open(text, spans, asides, limits)?)
+            }
+            Layout::Lines(pattern) => {
+                let text = text(Nature::Lines, unpacked)?;
+                Box::new(pattern::Reader::open(text, pattern, asides, limits)?)
+            }
+            Layout::Sheet(layout) => {
+                Box::new(sheet::Reader::open(unpacked, layout, asides, limits)?)
+            }
         })
     }
 }

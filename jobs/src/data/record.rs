@@ -76,9 +76,14 @@ impl Record {
         let Some(&Slot::Raw { start, end }) = self.slots.get(column) else {
             return;
         };
-        let raw = self.bytes[start..end].to_vec();
         let begin = self.bytes.len();
-        db::form::write_hex(&mut self.bytes, &raw);
+        self.bytes.reserve(2 * (end - start));
+        let mut piece = [0; 4096];
+        for from in (start..end).step_by(piece.len()) {
+            let piece = &mut piece[..(end - from).min(4096)];
+            piece.copy_from_slice(&self.bytes[from..from + piece.len()]);
+            db::form::write_hex(&mut self.bytes, piece);
+        }
         self.slots[column] = Slot::Text {
             start: begin,
             end: self.bytes.len(),
@@ -116,6 +121,15 @@ impl Record {
         self.bytes.len()
     }
 
+    /// Bytes of the longest cell.
+    pub(super) fn longest(&self) -> usize {
+        let length = |slot: &Slot| match *slot {
+            Slot::Null => 0,
+            Slot::Text { start, end } | Slot::Raw { start, end } => end - start,
+        };
+        self.slots.iter().map(length).max().unwrap_or_default()
+    }
+
     pub(super) fn restart(&mut self, place: Place) {
         self.bytes.clear();
         self.slots.clear();
@@ -140,9 +154,14 @@ impl Record {
         &self.bytes[self.open..]
     }
 
-    /// Throws the bytes of the open cell away.
-    pub(super) fn drop_opened(&mut self) {
-        self.bytes.truncate(self.open);
+    /// The same, to be rewritten in place.
+    pub(super) fn opened_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.open..]
+    }
+
+    /// Keeps so many bytes of the open cell.
+    pub(super) fn shorten_opened(&mut self, length: usize) {
+        self.bytes.truncate(self.open + length);
     }
 
     pub(super) fn close_text(&mut self, column: usize) {
@@ -166,6 +185,18 @@ impl Record {
         self.put(column, Slot::Null);
     }
 
+    /// Fills the record with the fields of a line, which has no quotes; tells how many there are.
+    pub(super) fn split(&mut self, line: &[u8], delimiter: u8) -> usize {
+        self.bytes.extend_from_slice(line);
+        let mut start = 0;
+        for end in memchr::memchr_iter(delimiter, line) {
+            self.slots.push(field(start, end));
+            start = end + 1;
+        }
+        self.slots.push(field(start, line.len()));
+        self.slots.len()
+    }
+
     fn put(&mut self, column: usize, slot: Slot) {
         if column >= self.slots.len() {
             self.slots.resize(column + 1, Slot::Null);
@@ -174,7 +205,16 @@ impl Record {
     }
 }
 
-/// Names of columns in the order in which they were met. Rows repeat the same order, so the next name is guessed first.
+/// An unquoted field: NULL when there is nothing in it.
+fn field(start: usize, end: usize) -> Slot {
+    if start == end {
+        Slot::Null
+    } else {
+        Slot::Text { start, end }
+    }
+}
+
+/// Names of columns in the order in which they were met. Rows repeat that order, so the next name is guessed first.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     names: Vec<String>,

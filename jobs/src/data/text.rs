@@ -1,7 +1,7 @@
 //! The text of a file: any encoding in, valid UTF-8 out, with lines, bytes and undecodable places kept in view.
 //!
 //! Bytes that are not valid in the encoding come out as U+FFFD and are noted, so that the row they stand in can be
-//! told as bad while the file goes on. The amount a reader takes without finding an end is bounded here, below the parsers.
+//! told as bad while the file goes on. What a parser may take without finding an end is bounded here, below it.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
@@ -20,6 +20,17 @@ const DECLARATION: usize = 512;
 pub fn encoding_of(name: &str) -> Option<&'static Encoding> {
     // `replacement` stands for encodings that are not to be decoded at all.
     Encoding::for_label_no_replacement(name.as_bytes())
+}
+
+/// What the text is made of, as far as opening it is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// XML, which may declare its encoding.
+    Xml,
+    /// Lines. Where the file's first piece has carriage returns and no line feed, a carriage return ends a line.
+    Lines,
+    /// Anything else.
+    Free,
 }
 
 /// Undecodable bytes: where they show in the decoded text, and where they are in the file.
@@ -51,15 +62,16 @@ pub(super) struct Text {
     notes: VecDeque<Note>,
     /// The decoded offset that may not be passed without a new [`Text::allow`].
     fence: u64,
+    /// Whether carriage returns are read as line feeds.
+    returns: bool,
 }
 
 impl Text {
-    /// Opens a stream. The encoding is the byte order mark's, else `given`, else (with `declared`) that of an XML
-    /// declaration, else UTF-8.
+    /// Opens a stream. The encoding is the byte order mark's, else `given`, else that of an XML declaration, else UTF-8.
     pub(super) fn open(
         input: Box<dyn Read>,
         given: Option<&'static Encoding>,
-        declared: bool,
+        nature: Nature,
     ) -> io::Result<Text> {
         let mut text = Text {
             input,
@@ -77,15 +89,15 @@ impl Text {
             counted: 0,
             notes: VecDeque::new(),
             fence: u64::MAX,
+            returns: false,
         };
         text.read_raw(DECLARATION)?;
         let (encoding, mark) = match Encoding::for_bom(&text.raw) {
             Some((encoding, length)) => (encoding, length),
             None => {
-                let own = if declared {
-                    declared_encoding(&text.raw)
-                } else {
-                    None
+                let own = match given {
+                    None if nature == Nature::Xml => declared_encoding(&text.raw)?,
+                    _ => None,
                 };
                 (given.or(own).unwrap_or(UTF_8), 0)
             }
@@ -93,7 +105,22 @@ impl Text {
         text.raw_at = mark;
         text.source_offset = u64::try_from(mark).unwrap_or(0);
         text.decoder = encoding.new_decoder_without_bom_handling();
+        if nature == Nature::Lines {
+            text.look_for_returns()?;
+        }
         Ok(text)
+    }
+
+    /// Tells a file of an old Macintosh, whose lines end with carriage returns alone, by its first piece.
+    fn look_for_returns(&mut self) -> io::Result<()> {
+        self.ahead(CHUNK / 2)?;
+        let first = &self.buffer[..self.filled];
+        let inner = first.split_last().map_or(first, |(_, inner)| inner);
+        self.returns = inner.contains(&b'\r') && !first.contains(&b'\n');
+        if self.returns {
+            turn_returns(&mut self.buffer[..self.filled]);
+        }
+        Ok(())
     }
 
     /// The line that reading has come to, from 1. Cheap right after [`Text::count_newlines`].
@@ -117,9 +144,76 @@ impl Text {
         &self.buffer[self.at..self.filled]
     }
 
+    /// Text from a decoded offset up to here, as far as it has not been let go of.
+    pub(super) fn since(&self, offset: u64) -> &[u8] {
+        let from = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        &self.buffer[from.min(self.at)..self.at]
+    }
+
     /// Allows so many more bytes to be taken from here on.
     pub(super) fn allow(&mut self, bytes: usize) {
         self.fence = self.offset() + bytes as u64;
+    }
+
+    /// Takes white space; tells the byte behind it, left where it is.
+    pub(super) fn skip_blank(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let chunk = self.at_hand();
+            let blank = chunk.iter().take_while(|b| is_blank(**b)).count();
+            let found = chunk.get(blank).copied();
+            self.at += blank;
+            if found.is_some() || !self.more()? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Takes lines, whatever they hold, fewer where the file ends.
+    pub(super) fn skip_lines(&mut self, count: u64) -> io::Result<()> {
+        for _ in 0..count {
+            loop {
+                let chunk = self.at_hand();
+                let end = memchr::memchr(b'\n', chunk);
+                self.at += end.map_or(chunk.len(), |end| end + 1);
+                if end.is_some() {
+                    break;
+                }
+                if !self.more()? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Text at hand, at least so many bytes of it (up to 32 KiB) unless the file ends before.
+    pub(super) fn ahead(&mut self, least: usize) -> io::Result<&[u8]> {
+        while self.filled - self.at < least && self.more()? {}
+        Ok(self.at_hand())
+    }
+
+    /// Reads on and keeps what is at hand, so that it stands in one piece. `false` when nothing came: at the file's end, or
+    /// with so much at hand already that it is better taken in pieces.
+    pub(super) fn more(&mut self) -> io::Result<bool> {
+        if self.filled - self.at > CHUNK / 2 {
+            return Ok(false);
+        }
+        self.count_newlines();
+        self.base += self.at as u64;
+        self.buffer.copy_within(self.at..self.filled, 0);
+        self.filled -= self.at;
+        (self.at, self.counted) = (0, 0);
+        let before = self.filled;
+        while self.filled == before && !self.flushed {
+            if self.raw_at == self.raw.len() && !self.ended {
+                self.read_raw(1)?;
+            }
+            self.decode()?;
+        }
+        if self.returns {
+            turn_returns(&mut self.buffer[before..self.filled]);
+        }
+        Ok(self.filled > before)
     }
 
     /// Forgets notes before the present place and tells, in the file's own bytes, the first undecodable one among
@@ -165,7 +259,7 @@ impl Text {
         Ok(())
     }
 
-    /// Decodes what is at hand into the emptied buffer, noting what cannot be decoded.
+    /// Decodes what is at hand behind what the buffer holds, noting what cannot be decoded.
     fn decode(&mut self) -> io::Result<()> {
         loop {
             let (result, read, written) = self.decoder.decode_to_utf8_without_replacement(
@@ -205,19 +299,6 @@ impl Text {
             }
         }
     }
-
-    fn refill(&mut self) -> io::Result<()> {
-        self.count_newlines();
-        self.base += self.filled as u64;
-        (self.at, self.filled, self.counted) = (0, 0, 0);
-        while self.filled == 0 && !self.flushed {
-            if self.raw_at == self.raw.len() && !self.ended {
-                self.read_raw(1)?;
-            }
-            self.decode()?;
-        }
-        Ok(())
-    }
 }
 
 impl Read for Text {
@@ -234,11 +315,9 @@ impl BufRead for Text {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.filled {
             if self.offset() >= self.fence {
-                return Err(io::Error::other(
-                    "a row, cell or tag is longer than the limit",
-                ));
+                return Err(io::ErrorKind::FileTooLarge.into());
             }
-            self.refill()?;
+            self.more()?;
         }
         Ok(&self.buffer[self.at..self.filled])
     }
@@ -248,18 +327,45 @@ impl BufRead for Text {
     }
 }
 
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
 fn newlines_in(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
+fn turn_returns(bytes: &mut [u8]) {
+    bytes
+        .iter_mut()
+        .filter(|b| **b == b'\r')
+        .for_each(|b| *b = b'\n');
+}
+
 /// The encoding that an XML declaration names, or that its first bytes betray.
-fn declared_encoding(head: &[u8]) -> Option<&'static Encoding> {
-    if head.starts_with(b"<\0?\0") {
-        return Some(UTF_16LE);
+fn declared_encoding(head: &[u8]) -> io::Result<Option<&'static Encoding>> {
+    if head.starts_with(b"<\0") {
+        return Ok(Some(UTF_16LE));
     }
-    if head.starts_with(b"\0<\0?") {
-        return Some(UTF_16BE);
+    if head.starts_with(b"\0<") {
+        return Ok(Some(UTF_16BE));
     }
+    let Some(label) = declared_label(head) else {
+        return Ok(None);
+    };
+    match Encoding::for_label_no_replacement(label) {
+        // A declaration that can be read byte by byte is not in UTF-16, whatever it says.
+        Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => Ok(None),
+        Some(encoding) => Ok(Some(encoding)),
+        None => Err(io::Error::other(format!(
+            "the declared encoding `{}` is not known",
+            String::from_utf8_lossy(label).escape_debug()
+        ))),
+    }
+}
+
+/// What stands in quotes behind `encoding=` in the declaration.
+fn declared_label(head: &[u8]) -> Option<&[u8]> {
     let head = head.strip_prefix(b"<?xml")?;
     let head = &head[..memchr::memmem::find(head, b"?>")?];
     let value = &head[memchr::memmem::find(head, b"encoding")? + b"encoding".len()..];
@@ -270,14 +376,7 @@ fn declared_encoding(head: &[u8]) -> Option<&'static Encoding> {
     let (&quote, value) = value
         .split_first()
         .filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
-    let label = &value[..memchr::memchr(quote, value)?];
-    let encoding = Encoding::for_label_no_replacement(label)?;
-    // A declaration that can be read byte by byte is not in UTF-16, whatever it says.
-    Some(if encoding == UTF_16LE || encoding == UTF_16BE {
-        UTF_8
-    } else {
-        encoding
-    })
+    Some(&value[..memchr::memchr(quote, value)?])
 }
 
 #[cfg(test)]
@@ -286,7 +385,7 @@ mod tests {
 
     fn read(bytes: &'static [u8], label: Option<&str>) -> (String, Option<u64>) {
         let given = label.and_then(encoding_of);
-        let mut text = Text::open(Box::new(bytes), given, true).unwrap();
+        let mut text = Text::open(Box::new(bytes), given, Nature::Xml).unwrap();
         let mut out = String::new();
         text.read_to_string(&mut out).unwrap();
         let bad = text.undecodable_since(0);
@@ -333,8 +432,12 @@ mod tests {
             .cycle()
             .take(line.len() * 20_000)
             .collect();
-        let mut text =
-            Text::open(Box::new(io::Cursor::new(many)), encoding_of("gbk"), false).unwrap();
+        let mut text = Text::open(
+            Box::new(io::Cursor::new(many)),
+            encoding_of("gbk"),
+            Nature::Free,
+        )
+        .unwrap();
         let mut out = String::new();
         text.read_to_string(&mut out).unwrap();
         assert_eq!(out.len(), "中文字符,and some ascii\n".len() * 20_000);
@@ -343,10 +446,52 @@ mod tests {
 
     #[test]
     fn the_fence_holds() {
-        let mut text = Text::open(Box::new(io::repeat(b'x')), None, false).unwrap();
+        let mut text = Text::open(Box::new(io::repeat(b'x')), None, Nature::Free).unwrap();
         text.allow(1 << 20);
         let mut out = Vec::new();
         assert!(text.read_until(b'\n', &mut out).is_err());
         assert!(out.len() < (1 << 20) + 2 * CHUNK);
+    }
+
+    #[test]
+    fn text_at_hand_grows_without_losing_its_place() {
+        let lines = "0123456789abcde\n".repeat(10_000);
+        let mut text =
+            Text::open(Box::new(io::Cursor::new(lines.clone())), None, Nature::Free).unwrap();
+        let mut taken = Vec::new();
+        // By steps that fit no piece of the file.
+        while text.ahead(1_000).unwrap().len() >= 1_000 {
+            taken.extend_from_slice(&text.at_hand()[..999]);
+            text.consume(999);
+        }
+        taken.extend_from_slice(text.at_hand());
+        text.consume(usize::MAX / 2);
+        assert!(taken == lines.as_bytes());
+        assert_eq!((text.line(), text.offset()), (10_001, 160_000));
+        assert_eq!(text.since(159_990), &lines.as_bytes()[159_990..]);
+    }
+
+    #[test]
+    fn lines_of_an_old_macintosh_are_lines() {
+        let read = |bytes: &'static [u8]| {
+            let mut out = String::new();
+            let mut text = Text::open(Box::new(bytes), None, Nature::Lines).unwrap();
+            text.read_to_string(&mut out).unwrap();
+            (out, text.line())
+        };
+        assert_eq!(read(b"a,b\r1,2\r"), ("a,b\n1,2\n".into(), 3));
+        assert_eq!(read(b"a\r\nb\rc\n"), ("a\r\nb\rc\n".into(), 3));
+        assert_eq!(read(b"a\r"), ("a\r".into(), 1));
+    }
+
+    #[test]
+    fn an_unknown_declaration_is_told() {
+        let head = &b"<?xml version='1.0' encoding='klingon'?><data/>"[..];
+        let error = Text::open(Box::new(head), None, Nature::Xml).err().unwrap();
+        assert!(
+            error.to_string().contains("`klingon` is not known"),
+            "{error}"
+        );
+        assert!(Text::open(Box::new(head), encoding_of("utf-8"), Nature::Xml).is_ok());
     }
 }

@@ -172,18 +172,8 @@ fn content_of(schema: &Map<String, Value>) -> Content {
 }
 
 fn leaf_of(schema: &Map<String, Value>) -> Leaf {
-    let kinds = match schema.get("type") {
-        Some(Value::String(kind)) => kind.clone(),
-        Some(Value::Array(kinds)) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|kind| *kind != "null")
-            .unwrap_or("string")
-            .to_owned(),
-        _ => "string".to_owned(),
-    };
     let format = schema.get("format").and_then(Value::as_str);
-    let kind = match (kinds.as_str(), format) {
+    let kind = match (type_of(schema), format) {
         ("boolean", _) => "bool",
         ("integer", _) => {
             if schema
@@ -210,6 +200,19 @@ fn leaf_of(schema: &Map<String, Value>) -> Leaf {
     }
 }
 
+/// The JSON type of a leaf, that it may be absent left aside.
+fn type_of(schema: &Map<String, Value>) -> &str {
+    let found = match schema.get("type") {
+        Some(Value::String(kind)) => Some(kind.as_str()),
+        Some(Value::Array(kinds)) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null"),
+        _ => None,
+    };
+    found.unwrap_or("string")
+}
+
 fn choices(schema: &Map<String, Value>) -> Vec<(String, String)> {
     let mut choices = Vec::new();
     for part in parts(schema) {
@@ -226,7 +229,7 @@ fn choices(schema: &Map<String, Value>) -> Vec<(String, String)> {
         };
         choices.extend(words.filter_map(written).map(|word| (word, text.clone())));
     }
-    if schema.get("type").and_then(Value::as_str) == Some("boolean") {
+    if type_of(schema) == "boolean" {
         choices = ["true", "false"]
             .map(|word| (word.to_owned(), String::new()))
             .to_vec();

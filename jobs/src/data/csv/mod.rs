@@ -4,6 +4,7 @@
 //! The `csv` crate drops the quotes before its caller sees the field.
 
 mod reader;
+mod scan;
 mod writer;
 
 pub(super) use reader::Reader;

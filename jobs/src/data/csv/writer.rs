@@ -19,7 +19,12 @@ impl Csv {
             if i > 0 {
                 header.push(b',');
             }
-            append_field(&mut header, column.name.as_bytes());
+            // Blanks around a name count in quotes alone.
+            if column.name.trim() == column.name {
+                append_field(&mut header, column.name.as_bytes());
+            } else {
+                append_quoted(&mut header, column.name.as_bytes());
+            }
         }
         header.extend_from_slice(b"\n");
         Csv { header }
@@ -52,8 +57,12 @@ fn append_field(out: &mut Vec<u8>, text: &[u8]) {
         && !text.iter().any(|b| matches!(b, b',' | b'"' | b'\r' | b'\n'));
     if plain {
         out.extend_from_slice(text);
-        return;
+    } else {
+        append_quoted(out, text);
     }
+}
+
+fn append_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'"', rest) {

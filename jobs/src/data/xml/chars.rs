@@ -31,6 +31,13 @@ pub(super) fn is_name(name: &str) -> bool {
     chars.next().is_some_and(starts_name) && chars.all(continues_name)
 }
 
+/// Whether `name` can be the name of an element or attribute in a file, prefixes and all.
+pub(super) fn is_qualified_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    let begins = |c: char| starts_name(c) || c == ':';
+    chars.next().is_some_and(begins) && chars.all(|c| continues_name(c) || c == ':')
+}
+
 fn starts_name(c: char) -> bool {
     matches!(c, 'A'..='Z' | 'a'..='z' | '_' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
         | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'

@@ -2,9 +2,11 @@
 
 mod cell;
 mod chars;
+mod foreign;
 mod markup;
 mod plain;
 mod reader;
+mod row;
 mod writer;
 
 pub(super) use chars::is_text;

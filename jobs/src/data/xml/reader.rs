@@ -6,8 +6,9 @@
 //! <resultset><row><field name="a">1</field><field name="b" xsi:nil="true"/></row></resultset>
 //! ```
 //!
-//! and, told the way down, rows at any place of a foreign file. The grammar is quick-xml's business (`markup`); this
-//! file knows rows and columns. What is wrong inside a row is the row's fault alone as long as the markup holds.
+//! and, told the way down, rows at any place of a foreign file. The grammar is quick-xml's business (`markup`), what is
+//! inside a row that of `row` and `foreign`; this file finds the rows. What is wrong inside a row is the row's fault alone as
+//! long as the markup holds.
 
 use std::mem;
 
@@ -17,46 +18,63 @@ use super::super::fault::{BadFile, BadRow, Place};
 use super::super::record::{Columns, Record};
 use super::super::text::Text;
 use super::super::{Limits, Rows, Step, XmlLayout};
-use super::cell::{self, Coding};
-use super::markup::{Markup, is_blank};
+use super::chars::is_qualified_name;
+use super::foreign::Nest;
+use super::markup::{Markup, Next};
 use super::plain;
 
 /// Rows of one XML file.
 pub(crate) struct Reader {
-    markup: Markup,
-    columns: Columns,
-    limits: Limits,
+    pub(super) markup: Markup,
+    pub(super) columns: Columns,
+    /// Of each column, whether its name can be that of an element.
+    pub(super) elements: Vec<bool>,
+    pub(super) limits: Limits,
     way: Option<Vec<String>>,
     /// How many names of `way` are open, from the root on.
     matched: usize,
     rows: u64,
+    /// Where the row begins whose start tag has been taken already.
+    pub(super) entered: Option<Place>,
+    pub(super) nest: Nest,
     event: Vec<u8>,
-    scratch: Vec<u8>,
 }
 
 /// The first thing wrong with the row being read.
-type Fault = Option<Box<BadRow>>;
+pub(super) type Fault = Option<Box<BadRow>>;
 
 impl Reader {
     pub(crate) fn open(text: Text, layout: &XmlLayout, limits: Limits) -> Result<Reader, BadFile> {
         let mut reader = Reader {
             markup: Markup::new(text, limits),
             columns: Columns::default(),
+            elements: Vec::new(),
             limits,
             way: layout.row.clone(),
             matched: 0,
             rows: 0,
+            entered: None,
+            nest: Nest::default(),
             event: Vec::new(),
-            scratch: Vec::new(),
         };
-        reader.open_root()?;
+        if !reader.is_anywhere() {
+            reader.open_root()?;
+        }
         Ok(reader)
+    }
+
+    /// Whether rows are told by their name alone, so that even the root may be one.
+    fn is_anywhere(&self) -> bool {
+        self.way.as_ref().is_some_and(|way| way.len() == 1)
     }
 
     /// Reads up to the root's start tag, so that a file of another sort is told at once.
     fn open_root(&mut self) -> Result<(), BadFile> {
         let mut event = Vec::new();
         loop {
+            if self.markup.skip_blank()? == Next::Text {
+                return Err(self.markup.stray());
+            }
             if let Event::Start(tag) = self.markup.next(&mut event)? {
                 let root = tag.name();
                 if let Some(expected) = self.way.as_ref().and_then(|way| way.first()) {
@@ -73,7 +91,7 @@ impl Reader {
         }
     }
 
-    fn here(&self) -> Place {
+    pub(super) fn here(&self) -> Place {
         Place {
             row: self.rows + 1,
             ..self.markup.place()
@@ -86,7 +104,8 @@ impl Reader {
         // In the classic form, the row that is being gathered.
         let mut gathering = false;
         loop {
-            self.markup.text().count_newlines();
+            self.skip_between()?;
+            self.markup.source().count_newlines();
             let before = self.here();
             match self.markup.next(event)? {
                 Event::Start(tag) => {
@@ -94,14 +113,19 @@ impl Reader {
                         record.restart(before);
                     }
                     match self.role(&tag) {
-                        Role::Row if !gathering => {
-                            let rejected = self.row_attributes(&tag, record)?;
-                            return self.read_row(record, event, rejected);
-                        }
-                        Role::Row => {
+                        Role::Row if gathering => {
                             return Err(self
                                 .markup
                                 .broken("a row begins among columns without <endl/>"));
+                        }
+                        Role::Row => {
+                            let rejected = self.is_rejected(&tag)?;
+                            return self.read_row(record, event, rejected);
+                        }
+                        Role::Foreign => {
+                            let step = self.read_foreign(&tag, record)?;
+                            self.matched = self.matched.min(self.markup.depth());
+                            return Ok(step);
                         }
                         Role::Endl => {
                             self.skip(event)?;
@@ -111,12 +135,7 @@ impl Reader {
                             gathering = true;
                             let (column, coding) = self.heading(&tag, record, &mut fault)?;
                             self.read_cell(record, column, coding, event, &mut fault)?;
-                            plain::take_cells(
-                                self.markup.text(),
-                                record,
-                                &self.columns,
-                                self.limits,
-                            );
+                            self.take_plain(record)?;
                         }
                         Role::Way => self.matched = self.markup.depth(),
                         Role::Other => {}
@@ -124,24 +143,30 @@ impl Reader {
                 }
                 Event::End(_) => self.matched = self.matched.min(self.markup.depth()),
                 Event::Eof if gathering => {
-                    fault = Some(Box::new(BadRow::new(
-                        record.place(),
-                        "the root ends before <endl/>",
-                    )));
+                    note(&mut fault, record, "the root ends before <endl/>");
                     return Ok(self.close_row(record, fault));
                 }
                 Event::Eof => return Ok(Step::End),
-                Event::Text(text)
-                    if self.way.is_none() && self.markup.depth() > 0 && !is_blank(&text) =>
-                {
-                    return Err(self.markup.broken("there is text between rows"));
-                }
-                Event::CData(_) | Event::GeneralRef(_) if self.way.is_none() => {
+                Event::GeneralRef(_) if self.way.is_none() => {
                     return Err(self.markup.broken("there is text between rows"));
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Takes what stands between rows: white space, and in foreign files any text.
+    fn skip_between(&mut self) -> Result<(), BadFile> {
+        if self.markup.skip_blank()? == Next::Markup {
+            return Ok(());
+        }
+        if self.markup.depth() == 0 {
+            return Err(self.markup.stray());
+        }
+        if self.way.is_none() {
+            return Err(self.markup.broken("there is text between rows"));
+        }
+        self.markup.skip_text()
     }
 
     /// What a start tag outside of rows means.
@@ -150,12 +175,19 @@ impl Reader {
         let name: &str = name.as_ref();
         let depth = self.markup.depth();
         match &self.way {
+            Some(way) if self.is_anywhere() => {
+                if way.iter().any(|row| row == name) {
+                    Role::Foreign
+                } else {
+                    Role::Other
+                }
+            }
             Some(way)
                 if depth == self.matched + 1
                     && way.get(self.matched).is_some_and(|next| next == name) =>
             {
                 if depth == way.len() {
-                    Role::Row
+                    Role::Foreign
                 } else {
                     Role::Way
                 }
@@ -169,100 +201,18 @@ impl Reader {
         }
     }
 
-    /// Takes the attributes of a row: columns where the way to the row was told; else only the mark of a reject counts.
-    fn row_attributes(
-        &mut self,
-        tag: &BytesStart<'_>,
-        record: &mut Record,
-    ) -> Result<bool, BadFile> {
-        if tag.attributes_raw().is_empty() {
-            return Ok(false);
-        }
+    /// Whether the row says that it was rejected once.
+    fn is_rejected(&mut self, tag: &BytesStart<'_>) -> Result<bool, BadFile> {
         let mut rejected = false;
-        let mut pairs = Vec::new();
-        let told = self.way.is_some();
-        self.markup.attributes(tag, |name, value| {
-            rejected |= name == "reason" && !told;
-            if told {
-                pairs.push((format!("@{name}"), value.to_owned()));
-            }
-        })?;
-        for (name, value) in pairs {
-            let column = self.column(&name, record.len())?;
-            record.open_cell();
-            record.buffer().extend_from_slice(value.as_bytes());
-            record.close_text(column);
+        if !tag.attributes_raw().is_empty() {
+            self.markup
+                .attributes(tag, |name, _| rejected |= name == "reason")?;
         }
         Ok(rejected)
     }
 
-    /// Reads the columns of a row up to its end tag.
-    fn read_row(
-        &mut self,
-        record: &mut Record,
-        event: &mut Vec<u8>,
-        rejected: bool,
-    ) -> Result<Step, BadFile> {
-        let mut fault: Fault = None;
-        loop {
-            plain::take_cells(self.markup.text(), record, &self.columns, self.limits);
-            match self.markup.next(event)? {
-                Event::Start(tag) => {
-                    let (column, coding) = self.heading(&tag, record, &mut fault)?;
-                    self.read_cell(record, column, coding, event, &mut fault)?;
-                }
-                Event::End(_) => break,
-                Event::Text(text) if !is_blank(&text) => {
-                    note(&mut fault, record, "text between columns")
-                }
-                Event::CData(_) | Event::GeneralRef(_) => {
-                    note(&mut fault, record, "text between columns")
-                }
-                _ => {}
-            }
-        }
-        self.matched = self.matched.min(self.markup.depth());
-        if rejected && record.is_empty() {
-            note(
-                &mut fault,
-                record,
-                "a rejected row that has not been mended: it has no columns",
-            );
-        }
-        Ok(self.close_row(record, fault))
-    }
-
-    /// Which column a start tag opens, and how its text is to be taken.
-    fn heading(
-        &mut self,
-        tag: &BytesStart<'_>,
-        record: &Record,
-        fault: &mut Fault,
-    ) -> Result<(usize, Coding), BadFile> {
-        let mut coding = Coding::Plain;
-        let mut named = None;
-        let element = tag.name();
-        let element: &str = element.as_ref();
-        if !tag.attributes_raw().is_empty() {
-            self.markup
-                .attributes(tag, |name, value| match (name, value) {
-                    ("enc", "base64") => coding = Coding::Base64,
-                    ("enc", _) => coding = Coding::Unknown,
-                    ("xsi:nil" | "nil", "true" | "1") => coding = Coding::Nil,
-                    ("name", _) if element == "field" => named = Some(value.to_owned()),
-                    _ => {}
-                })?;
-        }
-        let column = self.column(named.as_deref().unwrap_or(element), record.len())?;
-        if record.has(column) && fault.is_none() {
-            let bad = BadRow::new(record.place(), "the column stands twice in the row");
-            *fault = Some(Box::new(bad.at(&self.columns.names()[column], None)));
-        }
-        Ok((column, coding))
-    }
-
     /// The place of a column's name among the columns, which is likely to be `guess`.
-    fn column(&mut self, name: &str, guess: usize) -> Result<usize, BadFile> {
+    pub(super) fn column(&mut self, name: &str, guess: usize) -> Result<usize, BadFile> {
         if let Some(column) = self.columns.find(name, guess) {
             return Ok(column);
         }
@@ -274,66 +224,32 @@ impl Reader {
         if name.is_empty() || name.len() > self.limits.name {
             return Err(self.markup.broken("a column's name is empty or too long"));
         }
+        self.elements.push(is_qualified_name(name));
         Ok(self.columns.add(name))
     }
 
-    /// Reads the text of a column up to its end tag.
-    fn read_cell(
-        &mut self,
-        record: &mut Record,
-        column: usize,
-        coding: Coding,
-        event: &mut Vec<u8>,
-        fault: &mut Fault,
-    ) -> Result<(), BadFile> {
-        let mut reason = None;
-        let mut inner = 0;
-        record.open_cell();
-        loop {
-            match self.markup.next(event)? {
-                Event::Start(_) => {
-                    inner += 1;
-                    reason.get_or_insert_with(|| "an element inside a column".to_owned());
-                }
-                Event::End(_) if inner == 0 => break,
-                Event::End(_) => inner -= 1,
-                Event::Text(text) => cell::append_literal(record.buffer(), &text),
-                Event::CData(text) => cell::append_literal(record.buffer(), &text),
-                Event::GeneralRef(reference) => {
-                    if let Err(why) = cell::append_reference(record.buffer(), &reference) {
-                        reason.get_or_insert(why);
-                    }
-                }
-                _ => {}
-            }
-            if record.opened().len() > self.limits.cell || record.size() > self.limits.row {
-                return Err(self.markup.broken("a cell or row is longer than the limit"));
-            }
-        }
-        if let Err(why) = cell::close(record, column, coding, &mut self.scratch) {
-            reason.get_or_insert(why);
-        }
-        if let (Some(why), None) = (reason, &fault) {
-            let bad = BadRow::new(record.place(), why)
-                .at(&self.columns.names()[column], record.cell(column));
-            *fault = Some(Box::new(bad));
-        }
-        Ok(())
+    /// Takes plain cells that come now.
+    pub(super) fn take_plain(&mut self, record: &mut Record) -> Result<(), BadFile> {
+        let begin = record.place();
+        let (columns, elements) = (&self.columns, &self.elements[..]);
+        plain::take_cells(self.markup.source(), record, columns, elements, self.limits)
+            .map_err(|e| BadFile::reading(begin, e))
     }
 
     /// Skips to the end of the element that has just begun.
     fn skip(&mut self, event: &mut Vec<u8>) -> Result<(), BadFile> {
         let outside = self.markup.depth() - 1;
         while self.markup.depth() > outside {
+            self.markup.skip_text()?;
             self.markup.next(event)?;
         }
         Ok(())
     }
 
     /// Counts the row and weighs what is wrong with it.
-    fn close_row(&mut self, record: &Record, mut fault: Fault) -> Step {
+    pub(super) fn close_row(&mut self, record: &Record, mut fault: Fault) -> Step {
         self.rows += 1;
-        let text = self.markup.text();
+        let text = self.markup.source();
         if let Some(byte) = text.undecodable_since(record.place().byte) {
             let reason = format!(
                 "bytes that are not {} at byte {byte} of the file",
@@ -348,6 +264,8 @@ impl Reader {
 /// What a start tag outside of rows means.
 enum Role {
     Row,
+    /// A row of a foreign file.
+    Foreign,
     Endl,
     Column,
     /// A step further down the way that was told.
@@ -356,7 +274,7 @@ enum Role {
 }
 
 /// Keeps the first reason.
-fn note(fault: &mut Fault, record: &Record, reason: &str) {
+pub(super) fn note(fault: &mut Fault, record: &Record, reason: &str) {
     fault.get_or_insert_with(|| Box::new(BadRow::new(record.place(), reason)));
 }
 
@@ -367,7 +285,13 @@ impl Rows for Reader {
 
     fn read(&mut self, record: &mut Record) -> Result<Step, BadFile> {
         let mut event = mem::take(&mut self.event);
-        let step = self.seek(record, &mut event);
+        let step = match self.entered.take() {
+            Some(begin) => {
+                record.restart(begin);
+                self.read_row(record, &mut event, false)
+            }
+            None => self.seek(record, &mut event),
+        };
         self.event = event;
         step
     }

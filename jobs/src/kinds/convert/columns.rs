@@ -110,11 +110,10 @@ impl Mapping {
         for (source, target) in self.sources.iter().zip(&self.targets) {
             let found = source.and_then(|at| record.cell(at).map(|cell| (at, cell)));
             let value = match found {
-                Some((at, cell)) if !self.na.iter().any(|na| na.as_bytes() == cell) => {
-                    check(target, at, cell, &mut self.written).map_err(|reason| {
+                Some((at, cell)) if !self.is_na(cell) => check(target, at, cell, &mut self.written)
+                    .map_err(|reason| {
                         BadRow::new(record.place(), reason).at(&target.from, Some(cell))
-                    })?
-                }
+                    })?,
                 _ => Value::Null,
             };
             if target.required && matches!(value, Value::Null) {
@@ -126,6 +125,12 @@ impl Mapping {
             self.values.push(value);
         }
         Ok(())
+    }
+
+    /// Whether the text means NULL.
+    fn is_na(&self, cell: &[u8]) -> bool {
+        let text = cell.trim_ascii();
+        self.na.iter().any(|na| na.as_bytes() == text)
     }
 
     /// The cells of the row that [`Mapping::take`] took.

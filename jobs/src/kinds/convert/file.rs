@@ -1,13 +1,13 @@
 //! One file: its rows into the output's draft, its bad rows into a reject file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::columns::{Mapping, Target};
-use super::params::Settings;
+use super::settings::Settings;
 use crate::context::Context;
 use crate::data::{
-    BadFile, BadRow, Compression, Format, Layout, Place, Reading, Record, Rejects, Rows, Step,
-    Writer,
+    BadFile, BadRow, Compression, Format, Place, Record, Rejects, Rows, Step, Writer,
 };
 use crate::error::Error;
 use crate::input::Input;
@@ -17,6 +17,9 @@ use crate::publish::{Draft, Sealed};
 const STRIDE: u64 = 1000;
 /// Bad rows that are written out of a file that has too many of them.
 const SHOWN: u64 = 1000;
+
+/// What it may take to open a file.
+const OPENING: Duration = Duration::from_secs(600);
 
 /// What the rows of a file go into.
 pub(super) struct Order<'a> {
@@ -118,7 +121,7 @@ impl Work<'_> {
         }
         let mut rows = self.open(input)?;
         mapping.learn(rows.columns());
-        if self.is_whole_at_first() && !mapping.missing().is_empty() {
+        if self.order.settings.has_fixed_columns() && !mapping.missing().is_empty() {
             let reason = format!("there is no column {}", mapping.missing().join(", "));
             return Err(BadFile::content(Place::START, reason).into());
         }
@@ -173,14 +176,6 @@ impl Work<'_> {
         })
     }
 
-    /// Whether a file of this layout names all its columns before the first row.
-    fn is_whole_at_first(&self) -> bool {
-        matches!(
-            self.order.settings.layout,
-            Layout::Csv(_) | Layout::Fixed(_)
-        )
-    }
-
     /// The columns to be written: those of the job file, else all that the input has, for which a file that brings
     /// its columns row by row is read twice.
     fn targets(&self, input: &Input) -> Result<Vec<Target>, Trouble> {
@@ -188,7 +183,7 @@ impl Work<'_> {
             return Ok(targets.clone());
         }
         let mut rows = self.open(input)?;
-        if !self.is_whole_at_first() {
+        if !self.order.settings.has_fixed_columns() {
             let mut record = Record::new();
             let mut count = 0_u64;
             while !matches!(rows.read(&mut record)?, Step::End) {
@@ -206,11 +201,9 @@ impl Work<'_> {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Rows>, Trouble> {
-        let settings = self.order.settings;
-        let reading = Reading {
-            encoding: settings.encoding,
-            ..Reading::of(settings.layout.clone(), &input.name)
-        };
+        // Of a workbook, all is unpacked once before the first row.
+        let _step = self.cx.step("open the file", OPENING);
+        let reading = self.order.settings.reading(&input.name);
         let file = self.cx.disk().open(&input.path)?;
         Ok(reading.open(file)?)
     }

@@ -19,14 +19,16 @@ mod journal;
 mod params;
 mod pass;
 mod probe;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use std::path::PathBuf;
 
-use params::{Params, Settings};
+use params::Params;
 use pass::Pass;
+use settings::Settings;
 
 use crate::context::{Context, Total};
 use crate::error::Error;

@@ -1,14 +1,11 @@
-//! The parameters of `convert`, and the checks that need no look at the world.
+//! The parameters of `convert`, as a job file says them. What they come to is the matter of `settings`.
 
-use jobfile::{Interval, List, Patterns};
+use jobfile::{Interval, List, Patterns, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::columns::Target;
 use super::value::Type;
-use crate::data::{Compression, CsvLayout, Format, Layout, Span, XmlLayout, encoding_of};
-use crate::input::Marker;
-use crate::job::Invalid;
+use crate::data::{Compression, Format, Limits};
 
 /// Parameters of `convert`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -59,25 +56,47 @@ pub(crate) struct Input {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Source {
     /// `csv`; `jsonl`: a JSON object a line; `json`: one array of objects; `xml`: rows as procctl writes them, or at
-    /// `row`; `fixed`: columns with `at` and `len`.
+    /// `row`; `fixed`: columns with `at` and `len`; `regex`: lines that `pattern` takes apart; `xlsx`: a sheet of a workbook.
     #[serde(rename = "type")]
     pub(super) kind: Kind,
-    /// The encoding of the text, any WHATWG name: `gbk`, `windows-1252`, `utf-16le`. A byte order mark wins over it.
+    /// The encoding of the text, any WHATWG name: `gbk`, `big5`, `windows-1252`, `utf-16le`. A byte order mark wins over
+    /// it, and it wins over what an XML file declares. UTF-8 unless given or declared.
     #[serde(default)]
     pub(super) encoding: Option<String>,
-    /// Whether the first line of a `csv` names the columns; else they are called `c1`, `c2`, …
-    #[serde(default = "yes")]
-    pub(super) header: bool,
-    /// The character between the fields of a `csv`; `tab` for the tabulator.
-    #[serde(default = "comma")]
-    pub(super) delimiter: String,
+    /// For `csv` and `xlsx`: whether the first row names the columns; else they are called `c1`, `c2`, … `true` unless given.
+    #[serde(default)]
+    pub(super) header: Option<bool>,
+    /// For `csv`: the character between fields; `tab` and `space` for those. A comma unless given.
+    #[serde(default)]
+    pub(super) delimiter: Option<String>,
+    /// For `csv`: the character around fields that hold delimiters or line ends; `none` where there is no such. `"` unless given.
+    #[serde(default)]
+    pub(super) quote: Option<String>,
     /// Texts that mean NULL, comma-separated.
     #[serde(default)]
     pub(super) na: List,
-    /// For `xml`: the way from the root element to the rows, as `feed/list/item`. Attributes of the row are columns named
-    /// `@attribute`.
+    /// For `csv`, `fixed`, `regex` and `xlsx`: lines (rows of the sheet) to be skipped before the first one that counts.
+    #[serde(default)]
+    pub(super) skip: Option<u64>,
+    /// For `csv`, `fixed` and `regex`: what a line begins with that is a comment.
+    #[serde(default)]
+    pub(super) comment: Option<String>,
+    /// For `xml`: the way from the root element to the rows, as `feed/list/item`; one name alone: such elements, wherever they
+    /// stand. Elements inside are columns named by their path (`geo/lat`), attributes are `@id` and `geo/@unit`.
     #[serde(default)]
     pub(super) row: Option<String>,
+    /// For `regex`: the expression (syntax of the Rust crate `regex`). Its named groups are the columns: `^(?P<ip>\S+) (?P<rest>.*)$`.
+    #[serde(default)]
+    pub(super) pattern: Option<String>,
+    /// For `regex`: what lines are that do not match. `reject` unless given.
+    #[serde(default)]
+    pub(super) unmatched: Option<Unmatched>,
+    /// For `xlsx`: the name of the sheet, or its number from 1. The first unless given.
+    #[serde(default)]
+    pub(super) sheet: Option<String>,
+    /// What a single value may take at most, as it is written. A file with a longer one is bad.
+    #[serde(default = "longest")]
+    pub(super) max_cell: Size,
 }
 
 /// The formats that can be read.
@@ -92,8 +111,22 @@ pub(crate) enum Kind {
     Json,
     /// A JSON object a line.
     Jsonl,
+    /// Lines that a regular expression takes apart.
+    Regex,
+    /// A sheet of an Excel workbook.
+    Xlsx,
     /// XML rows.
     Xml,
+}
+
+/// What becomes of lines that a regular expression does not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Unmatched {
+    /// They are bad rows.
+    Reject,
+    /// They are passed over.
+    Skip,
 }
 
 /// A column of the output.
@@ -143,209 +176,10 @@ fn every_name() -> Patterns {
     "*".parse().expect("a star is a pattern")
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn comma() -> String {
-    ",".to_owned()
+fn longest() -> Size {
+    Size(Limits::default().cell as u64)
 }
 
 fn xml() -> Format {
     Format::Xml
-}
-
-/// What the parameters come to.
-#[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) layout: Layout,
-    pub(super) encoding: Option<&'static encoding_rs::Encoding>,
-    pub(super) na: Vec<String>,
-    /// `None`: all columns of the input.
-    pub(super) targets: Option<Vec<Target>>,
-    pub(super) marker: Option<Marker>,
-}
-
-impl Params {
-    pub(super) fn settle(&self) -> Result<Settings, Invalid> {
-        let encoding = match &self.format.encoding {
-            None => None,
-            Some(name) => Some(encoding_of(name).ok_or_else(|| {
-                Invalid::new(
-                    "format.encoding",
-                    format!(
-                        "`{name}` is no encoding; see the WHATWG list, as utf-8, gbk, windows-1252"
-                    ),
-                )
-            })?),
-        };
-        let marker = match &self.input.marker {
-            None => None,
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|e: String| Invalid::new("input.marker", e))?,
-            ),
-        };
-        self.check_output()?;
-        Ok(Settings {
-            layout: self.layout()?,
-            encoding,
-            na: self.format.na.0.clone(),
-            targets: self.targets()?,
-            marker,
-        })
-    }
-
-    fn layout(&self) -> Result<Layout, Invalid> {
-        let format = &self.format;
-        if format.row.is_some() && format.kind != Kind::Xml {
-            return Err(Invalid::new("format.row", "is for type=\"xml\" only"));
-        }
-        Ok(match format.kind {
-            Kind::Csv => Layout::Csv(CsvLayout {
-                delimiter: self.delimiter()?,
-                header: format.header,
-            }),
-            Kind::Json => Layout::Json,
-            Kind::Jsonl => Layout::Jsonl,
-            Kind::Fixed => Layout::Fixed(self.spans()?),
-            Kind::Xml => {
-                let way = |row: &String| {
-                    row.trim_matches('/')
-                        .split('/')
-                        .map(str::to_owned)
-                        .collect::<Vec<_>>()
-                };
-                let row = format.row.as_ref().map(way);
-                if row
-                    .as_ref()
-                    .is_some_and(|way| way.len() < 2 || way.iter().any(String::is_empty))
-                {
-                    let message =
-                        "names the elements from the root down to the row, as feed/list/item";
-                    return Err(Invalid::new("format.row", message));
-                }
-                Layout::Xml(XmlLayout { row })
-            }
-        })
-    }
-
-    fn delimiter(&self) -> Result<u8, Invalid> {
-        match self.format.delimiter.as_str() {
-            "tab" | "\\t" => Ok(b'\t'),
-            text => match text.as_bytes() {
-                [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
-                _ => Err(Invalid::new(
-                    "format.delimiter",
-                    "must be one ASCII character, or `tab`",
-                )),
-            },
-        }
-    }
-
-    fn spans(&self) -> Result<Vec<Span>, Invalid> {
-        if self.columns.is_empty() {
-            return Err(Invalid::new(
-                "column",
-                "type=\"fixed\" needs columns with `at` and `len`",
-            ));
-        }
-        let span = |(i, column): (usize, &Column)| match (column.at, column.len) {
-            (Some(at), Some(len)) if at > 0 && len > 0 => Ok(Span {
-                name: column.name.clone(),
-                at,
-                len,
-            }),
-            _ => Err(Invalid::new(
-                format!("column[{}].at", i + 1),
-                "a fixed column needs `at` and `len`, counted from 1",
-            )),
-        };
-        self.columns.iter().enumerate().map(span).collect()
-    }
-
-    fn targets(&self) -> Result<Option<Vec<Target>>, Invalid> {
-        for (i, column) in self.columns.iter().enumerate() {
-            let wrong = |field: &str, message: &str| {
-                Err(Invalid::new(format!("column[{}].{field}", i + 1), message))
-            };
-            let fixed = self.format.kind == Kind::Fixed;
-            let timed = matches!(column.kind, Type::Date | Type::Time | Type::Timestamp);
-            if column.name.is_empty()
-                || self.columns[..i]
-                    .iter()
-                    .any(|other| other.name == column.name)
-            {
-                return wrong(
-                    "name",
-                    "must be there, and another than every other column's",
-                );
-            }
-            if !fixed && (column.at.is_some() || column.len.is_some()) {
-                return wrong("at", "is for type=\"fixed\" only");
-            }
-            if fixed && column.from.is_some() {
-                return wrong("from", "fixed columns have a place, no name, in the input");
-            }
-            if column.pattern.is_some() && !timed {
-                return wrong("pattern", "is for dates and times only");
-            }
-            if column.pattern.as_deref().is_some_and(is_no_pattern) {
-                return wrong("pattern", "is not a pattern that strftime knows");
-            }
-        }
-        let target = |column: &Column| Target {
-            name: column.name.clone(),
-            from: column.from.clone().unwrap_or_else(|| column.name.clone()),
-            kind: column.kind,
-            pattern: column.pattern.clone(),
-            required: column.required,
-        };
-        Ok(if self.columns.is_empty() {
-            None
-        } else {
-            Some(self.columns.iter().map(target).collect())
-        })
-    }
-
-    fn check_output(&self) -> Result<(), Invalid> {
-        if self
-            .output
-            .file
-            .as_ref()
-            .is_some_and(|file| file.contains('/') || file.starts_with('.'))
-        {
-            return Err(Invalid::new(
-                "output.file",
-                "is the beginning of a name, without `/` and not with a dot in front",
-            ));
-        }
-        let own = self.output_name("x");
-        if self.output.dir == self.input.dir && self.input.pattern.matches(&own) {
-            return Err(Invalid::new(
-                "output.dir",
-                format!("the input would take its own output, as {own}"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// The name of the file that an input of this stem is converted into.
-    pub(super) fn output_name(&self, stem: &str) -> String {
-        let prefix = self
-            .output
-            .file
-            .as_ref()
-            .map_or(String::new(), |file| format!("{file}_"));
-        format!(
-            "{prefix}{stem}.{}{}",
-            self.output.format.ending(),
-            self.output.compress.ending()
-        )
-    }
-}
-
-fn is_no_pattern(pattern: &str) -> bool {
-    use chrono::format::{Item, StrftimeItems};
-    StrftimeItems::new(pattern).any(|item| matches!(item, Item::Error))
 }

@@ -2,19 +2,23 @@
 
 use std::io::Read;
 
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::Encoding;
 
 use super::columns::Mapping;
-use super::params::{Params, Settings};
+use super::params::Params;
+use super::settings::Settings;
 use crate::context::Context;
-use crate::data::{Compression, Reading, Record, Step};
+use crate::data::{Compression, Record, Step};
 use crate::error::Error;
 use crate::input::{Inbox, Input};
-use crate::job::Report;
+use crate::job::{Count, Report};
 
 /// Bytes of a file that are looked at.
 const SAMPLE: u64 = 1 << 20;
-/// Encodings that are tried for one that fits, the more telling ones first.
+/// Files that are looked at.
+const FILES: usize = 20;
+/// Encodings that are tried where the guess does not fit, the more telling ones first.
 const CANDIDATES: [&Encoding; 6] = [
     encoding_rs::UTF_8,
     encoding_rs::GB18030,
@@ -24,7 +28,7 @@ const CANDIDATES: [&Encoding; 6] = [
     encoding_rs::WINDOWS_1252,
 ];
 
-/// Looks at the input folder and its first file; changes nothing.
+/// Looks at the input folder and the first files in it; changes nothing.
 pub(super) fn look(
     cx: &Context,
     inbox: &Inbox,
@@ -40,16 +44,16 @@ pub(super) fn look(
         return Ok(());
     }
     let inputs = inbox.ready(cx, |name| params.input.pattern.matches(name))?;
-    report.note(format_args!(
-        "{}: {} files to convert",
-        inbox.dir.display(),
-        inputs.len()
-    ));
-    let Some(first) = inputs.first() else {
-        return Ok(());
-    };
-    look_at_encoding(cx, first, settings, report)?;
-    look_at_rows(cx, first, settings, report)
+    let count = Count(u64::try_from(inputs.len()).unwrap_or(u64::MAX), "file");
+    report.note(format_args!("{}: {count} to convert", inbox.dir.display()));
+    for input in inputs.iter().take(FILES).filter(|_| settings.is_text()) {
+        cx.checkpoint()?;
+        look_at_encoding(cx, input, settings, report)?;
+    }
+    match inputs.first() {
+        Some(first) => look_at_rows(cx, first, settings, report),
+        None => Ok(()),
+    }
 }
 
 fn look_at_encoding(
@@ -67,23 +71,37 @@ fn look_at_encoding(
     if unpacked.take(SAMPLE).read_to_end(&mut sample).is_err() {
         return Ok(()); // the rows will tell what is broken
     }
-    let fits = |encoding: &&'static Encoding| decodes(encoding, &sample);
     let own = Encoding::for_bom(&sample)
         .map(|(encoding, _)| encoding)
-        .or(settings.encoding)
+        .or(settings.encoding())
         .unwrap_or(encoding_rs::UTF_8);
-    if !fits(&own) {
-        let better = CANDIDATES
-            .iter()
-            .find(|candidate| fits(candidate))
-            .map(|encoding| encoding.name());
-        let hint = better.map_or(String::new(), |name| format!("; it could be {name}"));
+    let declares = sample.starts_with(b"<?xml") && settings.encoding().is_none();
+    if !declares && !decodes(own, &sample) {
+        let hint = suggest(&sample).map_or(String::new(), |encoding| {
+            format!(
+                "; it could be encoding=\"{}\"",
+                encoding.name().to_lowercase()
+            )
+        });
         report.problem(
             "format.encoding",
             format_args!("{} is not {}{hint}", input.name, own.name()),
         );
     }
     Ok(())
+}
+
+/// The encoding that the bytes are most likely in: the guess of browsers, if it fits.
+fn suggest(sample: &[u8]) -> Option<&'static Encoding> {
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(sample, true);
+    // What chardetng calls GBK may hold characters that GB18030 alone has; the decoder is the same.
+    let guess = match detector.guess(None, Utf8Detection::Allow) {
+        guess if guess == encoding_rs::GBK => encoding_rs::GB18030,
+        guess => guess,
+    };
+    let mut all = std::iter::once(guess).chain(CANDIDATES);
+    all.find(|encoding| decodes(encoding, sample))
 }
 
 /// Whether the bytes are valid in an encoding, a character cut off at the end aside.
@@ -107,10 +125,7 @@ fn look_at_rows(
     settings: &Settings,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let reading = Reading {
-        encoding: settings.encoding,
-        ..Reading::of(settings.layout.clone(), &input.name)
-    };
+    let reading = settings.reading(&input.name);
     let mut rows = match reading.open(cx.disk().open(&input.path)?) {
         Ok(rows) => rows,
         Err(error) => {
@@ -123,26 +138,28 @@ fn look_at_rows(
         settings.na.clone(),
     );
     let (mut record, mut good, mut bad) = (Record::new(), 0, 0);
+    let mut first_bad = None;
     for _ in 0..1000 {
         let step = rows.read(&mut record);
         mapping.learn(rows.columns());
-        match step {
-            Ok(Step::Row) if mapping.take(&record).is_ok() => good += 1,
-            Ok(Step::Row | Step::Bad(_)) => bad += 1,
+        let fault = match step {
+            Ok(Step::Row) => mapping.take(&record).err(),
+            Ok(Step::Bad(fault)) => Some(*fault),
             Ok(Step::End) => break,
             Err(error) => {
                 report.problem("format", format_args!("{}: {error}", input.name));
                 break;
             }
-        }
+        };
+        good += u64::from(fault.is_none());
+        bad += u64::from(fault.is_some());
+        first_bad = first_bad.or(fault);
     }
+    let columns = rows.columns().join(", ");
+    report.note(format_args!("{}: columns {columns}", input.name));
+    let ending = first_bad.map_or(String::new(), |fault| format!(", the first one {fault}"));
     report.note(format_args!(
-        "{}: columns {}",
-        input.name,
-        rows.columns().join(", ")
-    ));
-    report.note(format_args!(
-        "{}: of its first rows {good} are good and {bad} bad",
+        "{}: of its first rows {good} are good and {bad} bad{ending}",
         input.name
     ));
     for name in mapping.missing() {

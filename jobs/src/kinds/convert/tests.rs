@@ -150,6 +150,21 @@ fn every_other_format_is_read() {
             "<feed><item id='7'><v>42</v></item></feed>",
         ),
         (
+            r#"type="xml" row="item""#,
+            r#"<column name="id" from="@id"/><column name="v" from="x/v"/>"#,
+            "<feed><item id='7'><x><v>42</v></x></item></feed>",
+        ),
+        (
+            r#"type="regex" pattern="^(?P&lt;id>\d+) (?P&lt;v>\d+)" unmatched="skip""#,
+            "",
+            "7 42\nnothing\n",
+        ),
+        (
+            r#"type="csv" skip="1" comment="//" quote="'" delimiter=";""#,
+            "",
+            "title\n// note\n id ; v\n'7';42\n",
+        ),
+        (
             r#"type="csv" header="false" delimiter="tab""#,
             r#"<column name="id" from="c1"/><column name="v" from="c2"/>"#,
             "7\t42\n",
@@ -163,6 +178,25 @@ fn every_other_format_is_read() {
         job(&xml).run(&mut home.cx).unwrap();
         assert_eq!(home.read("out/x.csv"), "id,v\n7,42\n", "{format}");
     }
+}
+
+#[test]
+fn a_workbook_is_converted() {
+    let mut home = Home::new();
+    let sheet = r#"<row><c t="inlineStr"><is><t>站号</t></is></c><c t="inlineStr"><is><t>day</t></is></c></row>
+        <row><c><v>58015</v></c><c s="1"><v>45943</v></c></row><row><c><v>x</v></c></row>"#;
+    let bytes = crate::data::workbook_for_tests(&[("one", ""), ("two", sheet)], &[]);
+    home.put("a.xlsx", &bytes);
+    home.put("b.xlsx", b"PK\x03\x04 no more");
+    let xml = r#"<convert name="c"><input dir="raw" match="*.xlsx" stable="0s" max-bad="1"/><format type="xlsx" sheet="two"/>
+        <column name="id" from="站号" type="integer"/><column name="at" from="day" type="timestamp"/><output dir="out" format="csv"/></convert>"#;
+    let error = job(xml).run(&mut home.cx).unwrap_err();
+    assert!(error.to_string().contains("1 file of 2 moved"), "{error}");
+    assert_eq!(home.read("out/a.csv"), "id,at\n58015,2025-10-13 00:00:00\n");
+    assert_eq!(
+        home.names("raw/bad"),
+        ["a.xlsx.rejects.xml", "b.xlsx", "b.xlsx.rejects.xml"]
+    );
 }
 
 #[test]
@@ -200,7 +234,6 @@ fn what_cannot_be_is_refused_when_the_job_is_made() {
         )
     };
     for (xml, word) in [
-        (with(r#"type="xlsx""#, ""), "xlsx"),
         (
             with(r#"type="csv" encoding="klingon""#, r#"match="*.csv""#),
             "format.encoding",
@@ -219,12 +252,53 @@ fn what_cannot_be_is_refused_when_the_job_is_made() {
             "input.marker",
         ),
         (with(r#"type="csv""#, ""), "output.dir"),
+        (
+            with(r#"type="xlsx" delimiter=";""#, r#"match="*.xlsx""#),
+            "format.delimiter",
+        ),
+        (
+            with(r#"type="xlsx" encoding="gbk""#, r#"match="*.xlsx""#),
+            "format.encoding",
+        ),
+        (
+            with(r#"type="json" skip="1""#, r#"match="*.csv""#),
+            "format.skip",
+        ),
+        (
+            with(r#"type="csv" sheet="1""#, r#"match="*.csv""#),
+            "format.sheet",
+        ),
+        (
+            with(r#"type="csv" delimiter=" ""#, r#"match="*.csv""#),
+            "format.delimiter",
+        ),
+        (
+            with(r#"type="csv" quote=",""#, r#"match="*.csv""#),
+            "format.quote",
+        ),
+        (
+            with(r#"type="csv" max-cell="1""#, r#"match="*.csv""#),
+            "format.max-cell",
+        ),
+        (with(r#"type="regex""#, r#"match="*.csv""#), "format.type"),
+        (
+            with(r#"type="regex" pattern="(""#, r#"match="*.csv""#),
+            "format.pattern",
+        ),
+        (
+            with(r#"type="xml" row="a//b""#, r#"match="*.csv""#),
+            "format.row",
+        ),
     ] {
         let said = invalid(&xml);
         assert!(said.contains(word), "{xml}: {said}");
     }
     let column = r#"<convert name="c"><input dir="raw"/><format type="csv"/><column name="a" type="date" pattern="%Q"/><output dir="out"/></convert>"#;
     assert_eq!(invalid(column), "column[1].pattern");
+    let column = r#"<convert name="c"><input dir="raw"/><format type="csv"/><column name="a"/><column name="b" len="2"/><output dir="out"/></convert>"#;
+    assert_eq!(invalid(column), "column[2].len");
+    let column = r#"<convert name="c"><input dir="raw"/><format type="regex" pattern="(?P&lt;a>x)"/><column name="b"/><output dir="out"/></convert>"#;
+    assert_eq!(invalid(column), "column[1].name");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) enum Type {
     Date,
     /// A time of day, written `13:45:00`.
     Time,
-    /// A date and time, with its zone where it has one, written `2026-11-21 13:45:00.25+01:00`.
+    /// A date and time, with its zone where it has one, written `2026-11-21 13:45:00.25+01:00`; a day alone is its midnight.
     Timestamp,
 }
 
@@ -209,6 +209,10 @@ fn read_timestamp(
         };
         return zoned(pattern).or_else(|| naive(pattern)).or_else(date);
     }
+    // A day alone, as spreadsheets have it where the time is midnight.
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Some((day.and_time(NaiveTime::MIN), None));
+    }
     // A digit or the letter behind the time tells which of the forms it can be, so that most values parse once.
     let behind = text.as_bytes().get(16..).unwrap_or_default();
     let has_zone = behind
@@ -292,7 +296,7 @@ mod tests {
             (
                 Type::Timestamp,
                 &[
-                    "2026-11-21",
+                    "2026-11-31",
                     "x",
                     "2026-11-21 13:45:00+99:00",
                     "日本語日本語日本語",
@@ -322,6 +326,7 @@ mod tests {
                 None,
                 "2026-11-21 13:45:00.25+00:00",
             ),
+            (Type::Timestamp, "2026-11-21", None, "2026-11-21 00:00:00"),
             (
                 Type::Timestamp,
                 "2026-11-21 13:45",
