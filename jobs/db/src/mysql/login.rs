@@ -140,15 +140,28 @@ fn protection(url: &Url, options: &Options) -> Result<SslOpts> {
         .with_disable_built_in_roots(own))
 }
 
+/// Modes of the server's own choice that would change values or what a backslash is.
+const UNWANTED: [&str; 4] = [
+    "NO_ZERO_IN_DATE",
+    "NO_ZERO_DATE",
+    "PAD_CHAR_TO_FULL_LENGTH",
+    "NO_BACKSLASH_ESCAPES",
+];
+
 /// What a session must be told for exact values. Notes are no warnings: a rounded decimal is what strict mode takes, too.
 /// LOCK waits are counted in whole seconds; slow readers and slow makers of rows are no reason to hang up.
 fn settings(busy: Duration) -> String {
     let seconds = busy.as_millis().div_ceil(1000).clamp(1, 1_000_000);
+    let modes = UNWANTED
+        .iter()
+        .fold("@@sql_mode".to_owned(), |modes, unwanted| {
+            format!("REPLACE({modes}, '{unwanted}', '')")
+        });
     format!(
         "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = {seconds}, \
          lock_wait_timeout = {seconds}, net_write_timeout = 3600, net_read_timeout = 3600, sql_notes = 0, \
          max_error_count = 65535, \
-         sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')"
+         sql_mode = CONCAT_WS(',', NULLIF({modes}, ''), 'STRICT_ALL_TABLES', 'NO_AUTO_VALUE_ON_ZERO')"
     )
 }
 
