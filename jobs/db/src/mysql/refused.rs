@@ -17,11 +17,14 @@ impl Sorter {
     /// Inserts a chunk strictly; what is refused becomes rejects.
     pub(super) fn sort_out(&mut self, chunk: &Chunk) -> Result<()> {
         let doubts = self.local;
-        let (suspects, good): (Vec<usize>, Vec<usize>) = (0..chunk.rows.len()).partition(|row| {
-            let cells = chunk.cells(*row, &self.plan.kinds);
-            let cells: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
-            doubts && self.plan.suspicion.of(&cells).is_some()
-        });
+        let (suspects, mut good): (Vec<usize>, Vec<usize>) =
+            (0..chunk.rows.len()).partition(|row| {
+                let cells = chunk.cells(*row, &self.plan.kinds);
+                let cells: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
+                doubts && self.plan.suspicion.of(&cells).is_some()
+            });
+        good.extend(self.sift(chunk, &suspects)?);
+        good.sort_unstable();
         let most = (Mysql.max_params() / self.plan.targets.len().max(1)).clamp(1, ROWS);
         let mut rest = good.as_slice();
         while !rest.is_empty() {
@@ -31,9 +34,6 @@ impl Sorter {
             let (piece, after) = rest.split_at(count);
             self.settle_rows(chunk, piece)?;
             rest = after;
-        }
-        for row in suspects {
-            self.settle_row(chunk, row)?;
         }
         Ok(())
     }

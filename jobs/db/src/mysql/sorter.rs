@@ -4,12 +4,13 @@
 //! LOAD DATA LOCAL bends bad values and leaves out doubled keys, and only counts warnings. A chunk without any is exact, and
 //! costs a savepoint. Of a chunk with warnings the server tells row and code: rows left out for their key are refused, or
 //! skipped, and the rest is exact as it stands; for anything else the chunk is taken back and sent again without the rows
-//! that were bent, which are then inserted alone, strictly. Where rows cannot be told, `refused.rs` finds them by halves.
+//! that were bent, which are tried alone, strictly. Where rows cannot be told, `refused.rs` finds them by halves. Upserts go the
+//! same way, into the table of `stage.rs`.
 
 use super::fault::{Trouble, forbids_local, is_of_a_row};
 use super::link::{Done, Link};
 use super::loader::Batch;
-use super::plan::{Plan, Way};
+use super::plan::{Plan, STAGE, Way};
 use super::warnings::{self, Warning};
 use crate::tabbed::Chunk;
 use crate::{Error, ErrorKind, Reject, Result};
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// How often a chunk is sent before its rows are tried in strict statements.
 const TRIES: usize = 3;
+/// How many guesses may be wrong before they count for nothing.
+const FEW: usize = 64;
 
 pub(super) struct Sorter {
     pub(super) link: Link,
@@ -31,8 +34,8 @@ pub(super) struct Sorter {
     pub(super) rows: u64,
     pub(super) skipped: u64,
     pub(super) rejects: Vec<Reject>,
-    /// How many rows that looked wrong were taken, and how many were not.
-    taken_aside: (u64, u64),
+    /// How many rows that looked wrong were good, and how many were not.
+    guessed: (usize, usize),
 }
 
 /// What became of a chunk that was sent whole.
@@ -56,7 +59,7 @@ impl Sorter {
             rows: 0,
             skipped: 0,
             rejects: Vec::new(),
-            taken_aside: (0, 0),
+            guessed: (0, 0),
         }
     }
 
@@ -67,31 +70,26 @@ impl Sorter {
     /// Loads a batch; what is refused becomes rejects.
     pub(super) fn take(&mut self, batch: &mut Batch) -> Result<()> {
         let first_reject = self.rejects.len();
-        if !batch.chunk.rows.is_empty() {
+        if batch.chunk.rows.is_empty() {
+            self.settle_alone(&batch.aside)?;
+        } else {
+            if !batch.aside.rows.is_empty() {
+                let aside: Vec<usize> = (0..batch.aside.rows.len()).collect();
+                let good = self.sift(&batch.aside, &aside)?;
+                if !good.is_empty() {
+                    batch.chunk = woven(&batch.chunk, &batch.aside, &good);
+                }
+            }
             self.take_chunk(&mut batch.chunk)?;
         }
-        if !batch.aside.rows.is_empty() {
-            let refused = self.rejects.len();
-            let all = u64::try_from(batch.aside.rows.len()).unwrap_or(u64::MAX);
-            self.settle_alone(&batch.aside)?;
-            let bad = u64::try_from(self.rejects.len() - refused).unwrap_or(u64::MAX);
-            self.taken_aside.0 += all.saturating_sub(bad);
-            self.taken_aside.1 += bad;
+        let refused = self.rejects.len() > first_reject;
+        if refused || !self.is_trusted() {
+            self.wary.store(self.is_trusted(), Relaxed);
         }
-        // a guess that is mostly wrong costs more than it saves
-        let trusted = self.taken_aside.0 <= self.taken_aside.1 + 64;
-        if self.rejects.len() > first_reject {
-            self.wary.store(trusted, Relaxed);
-        }
-        if !trusted {
-            self.wary.store(false, Relaxed);
-        }
+        let pushed = &batch.pushed_as;
         for reject in &mut self.rejects[first_reject..] {
-            let pushed = &batch.pushed_as;
-            if let Ok(row) = pushed
-                .rows
-                .binary_search_by_key(&reject.ordinal, |(ordinal, _)| *ordinal)
-            {
+            let place = |(ordinal, _): &(u64, usize)| ordinal.cmp(&reject.ordinal);
+            if let Ok(row) = pushed.rows.binary_search_by(place) {
                 reject.cells = pushed.cells(row, &self.plan.kinds);
             }
         }
@@ -99,10 +97,6 @@ impl Sorter {
     }
 
     fn take_chunk(&mut self, chunk: &mut Chunk) -> Result<()> {
-        if let Way::Upsert(_) = self.plan.way {
-            return self.merge(chunk);
-        }
-        let mut alone = Chunk::default();
         for _ in 0..TRIES {
             if !self.local || chunk.rows.is_empty() {
                 break;
@@ -112,31 +106,93 @@ impl Sorter {
                     chunk.clear();
                     break;
                 }
-                Sent::Bent(rows) => {
-                    let (kept, bent) = part(chunk, &rows);
-                    append(&mut alone, &bent);
-                    *chunk = kept;
+                Sent::Bent(mut bent) => {
+                    let good = self.probe(chunk, bent.iter().copied())?;
+                    bent.retain(|row| !good.contains(row));
+                    *chunk = without(chunk, &bent);
+                    if !good.is_empty() {
+                        break;
+                    }
                 }
                 Sent::Unknown => break,
             }
         }
-        if !chunk.rows.is_empty() {
-            self.sort_out(chunk)?;
+        match self.plan.way {
+            _ if chunk.rows.is_empty() => Ok(()),
+            Way::Upsert(_) => self.merge(chunk),
+            _ => self.sort_out(chunk),
         }
-        self.settle_alone(&alone)
+    }
+
+    /// A guess that is mostly wrong costs more than it saves.
+    fn is_trusted(&self) -> bool {
+        self.guessed.0 <= self.guessed.1 + FEW
+    }
+
+    /// Tries rows that look wrong, for as long as most of them are; those that are good, or were not tried.
+    pub(super) fn sift(&mut self, chunk: &Chunk, rows: &[usize]) -> Result<Vec<usize>> {
+        let mut good = Vec::new();
+        for some in rows.chunks(FEW) {
+            if !self.is_trusted() {
+                good.extend(some);
+                continue;
+            }
+            let taken = self.probe(chunk, some.iter().copied())?;
+            self.guessed.0 += taken.len();
+            self.guessed.1 += some.len() - taken.len();
+            good.extend(taken);
+        }
+        Ok(good)
+    }
+
+    /// Tries rows alone: what the server refuses becomes rejects. What it takes is taken back and told, since its place is
+    /// among the rows around it: of two rows with one key the order decides.
+    pub(super) fn probe(
+        &mut self,
+        chunk: &Chunk,
+        rows: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<usize>> {
+        let mut good = Vec::new();
+        let mut rows = rows.into_iter().peekable();
+        if rows.peek().is_none() {
+            return Ok(good);
+        }
+        let begun = self.link.say("SAVEPOINT load_chunk");
+        begun.map_err(|trouble| self.fault(trouble))?;
+        for row in rows {
+            let before = (self.rows, self.skipped, self.rejects.len());
+            self.settle_row(chunk, row)?;
+            if self.rejects.len() == before.2 {
+                (self.rows, self.skipped) = (before.0, before.1);
+                self.take_back().map_err(|trouble| self.fault(trouble))?;
+                good.push(row);
+            }
+        }
+        Ok(good)
     }
 
     /// Sends a chunk by LOAD DATA, and sees what became of it.
     fn send(&mut self, chunk: &mut Chunk) -> Result<Sent, Trouble> {
+        let staged = matches!(self.plan.way, Way::Upsert(_));
+        if staged && !(self.staged && self.make_stage()?) {
+            return Ok(Sent::Unknown);
+        }
         self.link.say("SAVEPOINT load_chunk")?;
-        let table = self.plan.table.clone();
-        let done = match self.load_data(chunk, &table)? {
+        let table = if staged {
+            STAGE
+        } else {
+            &self.plan.clone().table
+        };
+        let done = match self.load_data(chunk, table)? {
             Some(done) => done,
             None if self.local => return self.take_back().map(|()| Sent::Unknown),
             None => return Ok(Sent::Unknown),
         };
         let rows = u64::try_from(chunk.rows.len()).unwrap_or(u64::MAX);
         if done.warnings == 0 && done.changed == rows {
+            if staged && !self.merge_stage()? {
+                return self.take_back().map(|()| Sent::Unknown);
+            }
             self.rows += rows;
             return Ok(Sent::Done);
         }
@@ -249,27 +305,57 @@ impl Sorter {
     }
 }
 
-/// The chunk without some of its rows, and these.
-fn part(chunk: &Chunk, rows: &BTreeSet<usize>) -> (Chunk, Chunk) {
-    let (mut kept, mut out) = (Chunk::default(), Chunk::default());
-    for row in 0..chunk.rows.len() {
-        let into = if rows.contains(&row) {
-            &mut out
-        } else {
-            &mut kept
-        };
-        copy(into, chunk, row);
+/// The chunk without some of its rows.
+fn without(chunk: &Chunk, rows: &BTreeSet<usize>) -> Chunk {
+    let mut kept = Chunk::default();
+    for row in (0..chunk.rows.len()).filter(|row| !rows.contains(row)) {
+        copy(&mut kept, chunk, row);
     }
-    (kept, out)
+    kept
 }
 
-fn append(into: &mut Chunk, from: &Chunk) {
-    for row in 0..from.rows.len() {
-        copy(into, from, row);
+/// The chunk with some rows that were set aside, back in their places.
+fn woven(chunk: &Chunk, aside: &Chunk, rows: &[usize]) -> Chunk {
+    let mut all = Chunk::default();
+    let mut next = rows.iter().copied().peekable();
+    for row in 0..chunk.rows.len() {
+        while let Some(earlier) = next.next_if(|one| aside.rows[*one].0 < chunk.rows[row].0) {
+            copy(&mut all, aside, earlier);
+        }
+        copy(&mut all, chunk, row);
     }
+    next.for_each(|row| copy(&mut all, aside, row));
+    all
 }
 
 pub(super) fn copy(into: &mut Chunk, from: &Chunk, row: usize) {
     into.bytes.extend_from_slice(&from.bytes[from.place(row)]);
     into.rows.push((from.rows[row].0, into.bytes.len()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    fn chunk(ordinals: &[u64]) -> Chunk {
+        let mut chunk = Chunk::default();
+        for ordinal in ordinals {
+            chunk.add(
+                *ordinal,
+                &[Kind::Text],
+                &[Some(ordinal.to_string().as_bytes())],
+            );
+        }
+        chunk
+    }
+
+    #[test]
+    fn rows_leave_a_chunk_and_come_back_to_their_places() {
+        let all = chunk(&[0, 2, 3, 5, 9]);
+        let kept = without(&all, &BTreeSet::from([0, 2, 4]));
+        assert_eq!(kept.bytes, chunk(&[2, 5]).bytes);
+        let woven = woven(&kept, &chunk(&[0, 3, 4, 9]), &[0, 1, 3]);
+        assert_eq!((woven.bytes, woven.rows), (all.bytes, all.rows));
+    }
 }

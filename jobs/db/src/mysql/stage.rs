@@ -17,21 +17,23 @@ use std::ops::Range;
 const FEW: usize = 16;
 
 impl Sorter {
-    /// Merges a chunk into the table.
-    pub(super) fn merge(&mut self, chunk: &mut Chunk) -> Result<()> {
-        let whole = 0..chunk.rows.len();
-        let mut stack = vec![whole];
+    /// Merges a chunk that did not go as a whole.
+    pub(super) fn merge(&mut self, chunk: &Chunk) -> Result<()> {
+        let middle = chunk.rows.len() / 2;
+        let mut stack = vec![middle..chunk.rows.len(), 0..middle];
         while let Some(rows) = stack.pop() {
-            if !self.local || !self.staged {
-                self.merge_slowly(chunk, rows)?;
-            } else if rows.len() <= FEW {
+            if rows.len() <= FEW {
                 rows.clone()
                     .try_for_each(|row| self.settle_row(chunk, row))?;
-            } else if !self.merge_at_once(chunk, rows.clone())? && self.local && self.staged {
+                continue;
+            }
+            if !self.local || !self.staged {
+                self.merge_slowly(chunk, rows)?;
+                continue;
+            }
+            if !self.merge_at_once(chunk, rows.clone())? {
                 let middle = rows.start + rows.len() / 2;
                 stack.extend([middle..rows.end, rows.start..middle]);
-            } else if !(self.local && self.staged) {
-                stack.push(rows);
             }
         }
         Ok(())
@@ -49,29 +51,24 @@ impl Sorter {
     }
 
     /// Whether all the rows could be merged; else nothing of them was.
-    fn merge_at_once(&mut self, chunk: &mut Chunk, rows: Range<usize>) -> Result<bool> {
-        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let merged = if rows.len() == chunk.rows.len() {
-            self.stage_and_merge(chunk)
-        } else {
-            let mut piece = Chunk::default();
-            rows.for_each(|row| copy(&mut piece, chunk, row));
-            self.stage_and_merge(&mut piece)
-        };
+    fn merge_at_once(&mut self, chunk: &Chunk, rows: Range<usize>) -> Result<bool> {
+        let mut piece = Chunk::default();
+        rows.for_each(|row| copy(&mut piece, chunk, row));
+        let merged = self.stage_and_merge(&mut piece);
         let merged = merged.map_err(|trouble| self.fault(trouble))?;
         if merged {
-            self.rows += count;
+            self.rows += u64::try_from(piece.rows.len()).unwrap_or(u64::MAX);
         }
         Ok(merged)
     }
 
-    fn stage_and_merge(&mut self, chunk: &mut Chunk) -> Result<bool, Trouble> {
+    fn stage_and_merge(&mut self, piece: &mut Chunk) -> Result<bool, Trouble> {
         if !self.make_stage()? {
             return Ok(false);
         }
         self.link.say("SAVEPOINT load_chunk")?;
-        let rows = u64::try_from(chunk.rows.len()).unwrap_or(u64::MAX);
-        let merged = match self.load_data(chunk, STAGE)? {
+        let rows = u64::try_from(piece.rows.len()).unwrap_or(u64::MAX);
+        let merged = match self.load_data(piece, STAGE)? {
             Some(done) if done.warnings == 0 && done.changed == rows => self.merge_stage()?,
             _ => false,
         };
@@ -82,7 +79,7 @@ impl Sorter {
     }
 
     /// A fresh stage; `false` where the account may not make one. Temporary tables commit nothing.
-    fn make_stage(&mut self) -> Result<bool, Trouble> {
+    pub(super) fn make_stage(&mut self) -> Result<bool, Trouble> {
         self.drop_stage()?;
         let sql = format!(
             "CREATE TEMPORARY TABLE {STAGE} (`procctl row` INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY) \
@@ -112,7 +109,7 @@ impl Sorter {
         Ok(())
     }
 
-    fn merge_stage(&mut self) -> Result<bool, Trouble> {
+    pub(super) fn merge_stage(&mut self) -> Result<bool, Trouble> {
         let Way::Upsert(key) = self.plan.way.clone() else {
             return Ok(false);
         };

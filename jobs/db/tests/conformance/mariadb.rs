@@ -362,3 +362,47 @@ fn a_server_that_falls_silent_is_a_timeout_and_then_a_lost_connection() {
         frozen.store(false, Relaxed);
     }
 }
+
+#[test]
+fn values_that_only_look_wrong_keep_their_place_among_the_rows() {
+    let (_place, mut connection) =
+        with("CREATE TABLE t (id INT PRIMARY KEY, v TIME NOT NULL, n TINYINT NOT NULL)");
+    let (table, names, key) = (t(), ["id", "v", "n"].map(str::to_owned), ["id".to_owned()]);
+    for (mode, first) in [(Mode::Upsert { key: &key }, false), (Mode::Append, true)] {
+        connection.batch("DELETE FROM t").unwrap();
+        let into = Load {
+            table: &table,
+            columns: &names,
+            mode,
+        };
+        let mut loader = connection.load(&into).unwrap();
+        let (mut bad, mut doubled) = (0, 0);
+        for number in 0..60_000_u32 {
+            // now and then a key three times in a row, and times below zero
+            let twin = number % 30 < 3;
+            let id = if twin { number - number % 3 } else { number }.to_string();
+            let sign = if (number / 3 + number).is_multiple_of(4) {
+                "-"
+            } else {
+                ""
+            };
+            let time = format!("{sign}{}:00:0{}", number % 400, number % 3);
+            let n = if number % 3000 == 1 { "1000" } else { "1" };
+            bad += u32::from(n == "1000");
+            doubled += u32::from(twin && number % 3 != 0 && n == "1");
+            let row = [&id, &time, n].map(|text: &str| Some(text.as_bytes()));
+            loader.push(&row).unwrap();
+        }
+        let loaded = loader.finish().unwrap();
+        let refused = bad + if first { doubled } else { 0 };
+        assert_eq!(loaded.rejects.len(), usize::try_from(refused).unwrap());
+        assert_eq!(loaded.rows, u64::from(60_000 - refused));
+        // the first row of each key was loaded, or the last one
+        let told = flat(
+            &mut *connection,
+            "SELECT COUNT(*), MIN(SECOND(v)), MAX(SECOND(v)) FROM t WHERE id % 30 = 0",
+        );
+        let second = if first { "0" } else { "2" };
+        assert_eq!(told, ["2000", second, second]);
+    }
+}
