@@ -44,6 +44,14 @@ impl Chunk {
         read_row(&self.bytes[self.place(row)], kinds)
     }
 
+    /// One of a row's cells.
+    pub(crate) fn cell(&self, row: usize, index: usize, kinds: &[Kind]) -> Option<Vec<u8>> {
+        let line = &self.bytes[self.place(row)];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let cell = line.split(|byte| *byte == b'\t').nth(index)?;
+        read_text(cell, kinds[index])
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
@@ -150,6 +158,7 @@ mod tests {
         }
         assert_eq!((chunk.place(0), chunk.place(1)), (0..2, 2..6));
         assert_eq!(chunk.cells(1, &[Kind::Text]), [Some(b"bcd".to_vec())]);
+        assert_eq!(chunk.cell(0, 0, &[Kind::Text]), Some(b"a".to_vec()));
     }
 
     proptest! {

@@ -27,6 +27,24 @@ const KEYS: &str = "SELECT i.indexrelid, i.indisprimary, a.attname, x.relname FR
     WHERE i.indrelid = CAST($1 AS OID) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
     AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
+/// What the table refers to: this table's column, the other table's schema, name and column. Not what is checked late, nor
+/// the table itself, whose rows may refer to each other.
+const PARENTS: &str = "SELECT c.oid, a.attname, n.nspname, r.relname, f.attname FROM pg_catalog.pg_constraint c \
+    CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(own, other, place) \
+    JOIN pg_catalog.pg_class r ON r.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own \
+    JOIN pg_catalog.pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.other \
+    WHERE c.conrelid = CAST($1 AS OID) AND c.contype = 'f' AND c.confrelid <> c.conrelid AND NOT c.condeferred ORDER BY c.oid, k.place";
+
+/// A table that another refers to.
+#[derive(Debug)]
+pub(super) struct Parent {
+    pub(super) table: TableName,
+    /// The referring columns, and those that they refer to.
+    pub(super) own: Vec<String>,
+    pub(super) other: Vec<String>,
+}
+
 /// A unique key: the index's name, whether it is the primary key, its columns.
 #[derive(Debug)]
 struct Key {
@@ -39,6 +57,7 @@ struct Key {
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     keys: Vec<Key>,
+    pub(super) parents: Vec<Parent>,
     /// Whether LOCK TABLE knows such a table.
     pub(super) lockable: bool,
 }
@@ -118,6 +137,7 @@ pub(super) fn key_names(connection: &mut dyn Connection, table: &TableName) -> R
     match find(connection, table)? {
         Some((oid, relkind)) => Ok(Keys {
             keys: keys(connection, &oid)?,
+            parents: parents(connection, &oid)?,
             lockable: matches!(relkind.as_str(), "r" | "p"),
         }),
         None => Ok(Keys::default()),
@@ -152,6 +172,30 @@ fn keys(connection: &mut dyn Connection, oid: &str) -> Result<Vec<Key>> {
         }
     }
     Ok(found.into_iter().map(|(_, key)| key).collect())
+}
+
+fn parents(connection: &mut dyn Connection, oid: &str) -> Result<Vec<Parent>> {
+    let mut found: Vec<(String, Parent)> = Vec::new();
+    for row in read(connection, PARENTS, &[Some(oid.as_bytes())])? {
+        let mut cells = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || cells.next().unwrap_or_default();
+        let (id, own, schema, name, other) = (next(), next(), next(), next(), next());
+        match found.last_mut().filter(|(last, _)| *last == id) {
+            Some((_, parent)) => {
+                parent.own.push(own);
+                parent.other.push(other);
+            }
+            None => {
+                let table = TableName {
+                    schema: Some(schema),
+                    name,
+                };
+                let (own, other) = (vec![own], vec![other]);
+                found.push((id, Parent { table, own, other }));
+            }
+        }
+    }
+    Ok(found.into_iter().map(|(_, parent)| parent).collect())
 }
 
 fn read(

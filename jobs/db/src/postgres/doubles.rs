@@ -1,5 +1,6 @@
-//! Keys that are there already, found before rows are sent: once a load has met one, the keys of each chunk are compared
-//! with each other and asked for on the server. What this finds is only set aside: the server decides on each row.
+//! Rows that break a rule between rows, found before they are sent: once a load has met a key that is there already, the
+//! keys of each chunk are compared with each other and asked for on the server; once it has met a row without its parent,
+//! the parents are asked for. What this finds is only set aside: the server decides on each row.
 
 use super::dialect::Postgres;
 use super::dictionary::Keys;
@@ -12,8 +13,23 @@ use futures_util::TryStreamExt;
 use std::collections::HashSet;
 use tokio_postgres::Statement;
 
-/// One unique key whose columns all come with the rows.
-struct Key {
+/// A plan for arrays of any length looks rows up by their key, and does not read the whole table for each chunk.
+const BEGIN: &str = "SAVEPOINT load_keys; SET LOCAL plan_cache_mode = force_generic_plan";
+/// Takes the setting back, too: nothing was written.
+const END: &str = "ROLLBACK TO SAVEPOINT load_keys; RELEASE SAVEPOINT load_keys";
+
+/// What is wrong with a row by a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// Its key is there already.
+    Double,
+    /// Its parent is not there.
+    Orphan,
+}
+
+/// One rule whose columns all come with the rows.
+struct Rule {
+    wrong: Wrong,
     /// Where its columns are in a row.
     places: Vec<usize>,
     sql: String,
@@ -21,43 +37,62 @@ struct Key {
 }
 
 pub(super) struct Doubles {
-    keys: Vec<Key>,
-    met: bool,
+    rules: Vec<Rule>,
+    met: Vec<Wrong>,
 }
 
 impl Doubles {
-    /// `asks` is whether a key that is there is an error at all.
-    pub(super) fn new(table: &TableName, columns: &[&ColumnInfo], keys: &Keys, asks: bool) -> Self {
-        let key = |names: &Vec<String>| {
+    /// `doubles` is whether a key that is there is an error at all.
+    pub(super) fn new(
+        table: &TableName,
+        columns: &[&ColumnInfo],
+        keys: &Keys,
+        doubles: bool,
+    ) -> Self {
+        let places = |names: &[String]| -> Option<Vec<usize>> {
             let place = |name: &String| columns.iter().position(|column| column.name == *name);
-            let places: Vec<usize> = names.iter().map(place).collect::<Option<_>>()?;
-            let known: Vec<&ColumnInfo> = places.iter().map(|place| columns[*place]).collect();
-            Some(Key {
-                sql: question(table, &known),
-                places,
-                statement: None,
-            })
+            names.iter().map(place).collect()
         };
-        let known = keys.columns().filter(|_| asks);
+        let rule = |wrong, places: Vec<usize>, other: &TableName, names: &[String]| Rule {
+            wrong,
+            sql: question(wrong, other, names, &places, columns),
+            places,
+            statement: None,
+        };
+        let unique = keys
+            .columns()
+            .filter(|_| doubles)
+            .filter_map(|names| Some(rule(Wrong::Double, places(names)?, table, names)));
+        let parents = keys.parents.iter().filter_map(|parent| {
+            let places = places(&parent.own)?;
+            Some(rule(Wrong::Orphan, places, &parent.table, &parent.other))
+        });
         Doubles {
-            keys: known.filter_map(key).collect(),
-            met: false,
+            rules: unique.chain(parents).collect(),
+            met: Vec::new(),
         }
     }
 
-    /// Notes what a chunk was refused for; whether it is the first doubled key.
+    /// Notes what rows were refused for; whether it is the first of its sort, and can be asked for.
     pub(super) fn note(&mut self, code: &str) -> bool {
-        let first = code == "23505" && !self.wanted() && !self.keys.is_empty();
-        self.met |= first;
+        let wrong = match code {
+            "23505" => Wrong::Double,
+            "23503" => Wrong::Orphan,
+            _ => return false,
+        };
+        let first = !self.met.contains(&wrong) && self.rules.iter().any(|rule| rule.wrong == wrong);
+        if first {
+            self.met.push(wrong);
+        }
         first
     }
 
-    /// Whether keys are to be asked for.
+    /// Whether there is something to ask for.
     pub(super) fn wanted(&self) -> bool {
-        self.met && !self.keys.is_empty()
+        !self.met.is_empty() && !self.rules.is_empty()
     }
 
-    /// Which of the rows bring a key that is there already, or was brought by an earlier row of the chunk.
+    /// Which of the rows seem to break a rule, alone or by an earlier row of the chunk.
     pub(super) fn find(
         &mut self,
         session: &Session,
@@ -65,13 +100,19 @@ impl Doubles {
         rows: &[usize],
         kinds: &[Kind],
     ) -> Result<Vec<usize>, Trouble> {
-        let cells: Vec<Vec<Option<Vec<u8>>>> =
-            rows.iter().map(|row| chunk.cells(*row, kinds)).collect();
         let mut found = vec![false; rows.len()];
         let mut barred = false;
-        for key in &mut self.keys {
-            key.mark_repeated(&cells, &mut found);
-            match key.ask(session, &cells, kinds)? {
+        for rule in &mut self.rules {
+            if !self.met.contains(&rule.wrong) {
+                continue;
+            }
+            let cell = |row: &usize, place: &usize| chunk.cell(*row, *place, kinds);
+            let column = |place| rows.iter().map(|row| cell(row, place)).collect();
+            let columns: Vec<Column> = rule.places.iter().map(column).collect();
+            if rule.wrong == Wrong::Double {
+                mark_repeated(&columns, &mut found);
+            }
+            match rule.ask(session, &columns, kinds)? {
                 Asked::There(places) => {
                     for place in places {
                         if let Some(found) = found.get_mut(place) {
@@ -85,10 +126,25 @@ impl Doubles {
             }
         }
         if barred {
-            self.keys.clear();
+            self.rules.clear();
         }
         let marked = rows.iter().zip(found).filter(|(_, found)| *found);
         Ok(marked.map(|(row, _)| *row).collect())
+    }
+}
+
+/// The cells of one column.
+type Column = Vec<Option<Vec<u8>>>;
+
+/// Marks rows whose key an earlier row has.
+fn mark_repeated(columns: &[Column], found: &mut [bool]) {
+    let mut seen: HashSet<Vec<&[u8]>> = HashSet::with_capacity(found.len());
+    for (row, found) in found.iter_mut().enumerate() {
+        let key = columns.iter().map(|column| column[row].as_deref());
+        // a NULL is equal to nothing
+        if let Some(key) = key.collect::<Option<Vec<&[u8]>>>() {
+            *found |= !seen.insert(key);
+        }
     }
 }
 
@@ -100,38 +156,21 @@ enum Asked {
     Barred,
 }
 
-impl Key {
-    fn mark_repeated(&self, cells: &[Vec<Option<Vec<u8>>>], found: &mut [bool]) {
-        let mut seen: HashSet<Vec<&[u8]>> = HashSet::with_capacity(cells.len());
-        for (row, found) in cells.iter().zip(found) {
-            let key = self.places.iter().map(|place| row[*place].as_deref());
-            // a NULL is equal to nothing
-            if let Some(key) = key.collect::<Option<Vec<&[u8]>>>() {
-                *found |= !seen.insert(key);
-            }
-        }
-    }
-
+impl Rule {
     fn ask(
         &mut self,
         session: &Session,
-        cells: &[Vec<Option<Vec<u8>>>],
+        columns: &[Column],
         kinds: &[Kind],
     ) -> Result<Asked, Trouble> {
-        let arrays: Vec<Vec<u8>> = self
-            .places
-            .iter()
-            .map(|place| {
-                array(
-                    cells.iter().map(|row| row[*place].as_deref()),
-                    kinds[*place],
-                )
-            })
+        let arrays = columns.iter().zip(&self.places);
+        let arrays: Vec<Vec<u8>> = arrays
+            .map(|(cells, place)| array(cells.iter().map(Option::as_deref), kinds[*place]))
             .collect();
         session.watch.start();
         let asked = session.wait(async {
             let client = session.client();
-            client.batch_execute("SAVEPOINT load_keys").await?;
+            client.batch_execute(BEGIN).await?;
             let statement = match self.statement.clone() {
                 Some(statement) => statement,
                 None => client.prepare(&self.sql).await?,
@@ -142,7 +181,7 @@ impl Key {
                 .and_then(|row| async move { row.try_get::<_, i64>(0) })
                 .try_collect()
                 .await?;
-            client.batch_execute("RELEASE SAVEPOINT load_keys").await?;
+            client.batch_execute(END).await?;
             Ok((statement, places))
         });
         session.watch.rest();
@@ -153,7 +192,7 @@ impl Key {
                 Ok(Asked::There(places.into_iter().filter_map(place).collect()))
             }
             Err(Trouble::Refused(complaint)) if !session.is_lost() && complaint.code != "57014" => {
-                session.run("ROLLBACK TO SAVEPOINT load_keys; RELEASE SAVEPOINT load_keys")?;
+                session.run(END)?;
                 Ok(if is_of_a_row(&complaint.code) {
                     Asked::Unread
                 } else {
@@ -165,22 +204,38 @@ impl Key {
     }
 }
 
-/// Which of the given keys the table has.
-fn question(table: &TableName, columns: &[&ColumnInfo]) -> String {
-    let each = |text: &dyn Fn(usize, &ColumnInfo) -> String, between: &str| {
-        let parts = columns.iter().enumerate();
-        let parts: Vec<String> = parts.map(|(at, column)| text(at + 1, column)).collect();
+/// Which of the given rows are wrong: `other` is the table that is asked, by its columns `names`.
+fn question(
+    wrong: Wrong,
+    other: &TableName,
+    names: &[String],
+    places: &[usize],
+    columns: &[&ColumnInfo],
+) -> String {
+    let each = |text: &dyn Fn(usize) -> String, between: &str| {
+        let parts: Vec<String> = (0..places.len()).map(text).collect();
         parts.join(between)
     };
+    let arrays = each(
+        &|at| format!("${}::{}[]", at + 1, columns[places[at]].declared),
+        ", ",
+    );
+    let given = each(&|at| format!("k{at}"), ", ");
+    let known = each(&|at| format!("k.k{at} IS NOT NULL"), " AND ");
+    let equal = each(
+        &|at| format!("t.{} = k.k{at}", Postgres.quote(&names[at])),
+        " AND ",
+    );
+    let exists = format!(
+        "EXISTS (SELECT FROM {} t WHERE {equal})",
+        Postgres.qualify(other)
+    );
+    let wrong = match wrong {
+        Wrong::Double => exists,
+        Wrong::Orphan => format!("{known} AND NOT {exists}"),
+    };
     format!(
-        "SELECT k.place FROM unnest({}) WITH ORDINALITY AS k({}, place) JOIN {} t ON {}",
-        each(&|n, column| format!("${n}::{}[]", column.declared), ", "),
-        each(&|n, _| format!("k{n}"), ", "),
-        Postgres.qualify(table),
-        each(
-            &|n, column| format!("t.{} = k.k{n}", Postgres.quote(&column.name)),
-            " AND "
-        ),
+        "SELECT k.place FROM unnest({arrays}) WITH ORDINALITY AS k({given}, place) WHERE {wrong}"
     )
 }
 
@@ -219,12 +274,18 @@ mod tests {
     fn keys_are_asked_for_in_their_own_types() {
         let mut id = ColumnInfo::new("id", Kind::Integer);
         id.declared = "bigint".to_owned();
-        let mut name = ColumnInfo::new("n\"", Kind::Text);
+        let mut name = ColumnInfo::new("n", Kind::Text);
         name.declared = "character varying(3)".to_owned();
+        let ask = |wrong| {
+            let names = ["n\"".to_owned(), "id".to_owned()];
+            question(wrong, &TableName::new("t"), &names, &[1, 0], &[&id, &name])
+        };
+        let head = "SELECT k.place FROM unnest($1::character varying(3)[], $2::bigint[]) WITH ORDINALITY AS k(k0, k1, place) WHERE";
+        let exists = "EXISTS (SELECT FROM \"t\" t WHERE t.\"n\"\"\" = k.k0 AND t.\"id\" = k.k1)";
+        assert_eq!(ask(Wrong::Double), format!("{head} {exists}"));
         assert_eq!(
-            question(&TableName::new("t"), &[&id, &name]),
-            "SELECT k.place FROM unnest($1::bigint[], $2::character varying(3)[]) WITH ORDINALITY AS k(k1, k2, place) \
-             JOIN \"t\" t ON t.\"id\" = k.k1 AND t.\"n\"\"\" = k.k2"
+            ask(Wrong::Orphan),
+            format!("{head} k.k0 IS NOT NULL AND k.k1 IS NOT NULL AND NOT {exists}")
         );
     }
 

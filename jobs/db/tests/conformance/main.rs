@@ -12,6 +12,7 @@ mod limits;
 mod loading;
 mod mariadb;
 mod place;
+mod postgresql;
 mod servers;
 mod services;
 mod transactions;

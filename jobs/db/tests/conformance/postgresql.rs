@@ -1,0 +1,420 @@
+//! What only PostgreSQL has: types of all sorts, rules that are checked late, partitions, cursors under queries, accounts
+//! with few rights, a server process that stops.
+
+use crate::place::{self, Place, cells, count, load, rows, t, value};
+use db::{Connection, Constraint, ErrorKind, Load, Mode, Reject};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn with(sql: &str) -> (Place, Box<dyn Connection>) {
+    let place = place::postgres();
+    let mut connection = place.connect();
+    connection.batch(sql).unwrap();
+    (place, connection)
+}
+
+fn flat(connection: &mut dyn Connection, sql: &str) -> Vec<String> {
+    rows(connection, sql)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn every_type_comes_back_as_it_was() {
+    let (_place, mut connection) = with(
+        "CREATE EXTENSION hstore; CREATE TYPE mood AS ENUM ('sad', '好 \"x\"'); CREATE TYPE pair AS (a INTEGER, b TEXT);
+         CREATE DOMAIN even AS INTEGER CHECK (value % 2 = 0)",
+    );
+    for (declared, texts) in [
+        ("money", &["$1,234.50", "-$0.01"][..]),
+        ("mood", &["sad", "好 \"x\""]),
+        ("pair", &["(1,\"a \"\"b\"\", c\")", "(,)"]),
+        ("even", &["-2"]),
+        ("hstore", &["\"a\"=>\"1\", \"b\"=>NULL"]),
+        ("date", &["0044-03-15 BC", "infinity", "0001-01-01"]),
+        (
+            "time with time zone",
+            &["13:45:00.25+08:00", "01:02:03-05:30"],
+        ),
+        ("timestamp with time zone", &["0044-03-15 00:00:00+00 BC"]),
+        (
+            "timestamp(0) without time zone[]",
+            &["{\"2026-11-21 13:45:00\",NULL}"],
+        ),
+        (
+            "interval",
+            &["-1 years -2 mons +3 days -04:05:06", "00:00:00"],
+        ),
+        (
+            "numeric",
+            &[
+                "NaN",
+                "-Infinity",
+                "12345678901234567890123456789012345678.9",
+            ],
+        ),
+        ("double precision", &["763305920491941.3", "1e-300", "-0"]),
+        ("real", &["16777216", "1e-45"]),
+        ("cidr", &["10.0.0.0/8"]),
+        ("inet", &["10.0.0.1", "::1/64"]),
+        ("macaddr", &["08:00:2b:01:02:03"]),
+        (
+            "tstzrange",
+            &["[\"2026-01-01 00:00:00+00\",infinity)", "empty"],
+        ),
+        ("numrange[]", &["{\"[1.5,2)\"}"]),
+        ("xml", &["<a>b</a>"]),
+        ("oid", &["4294967295"]),
+        ("name", &["站"]),
+        ("\"char\"", &["x"]),
+        ("boolean[]", &["{t,f,NULL}"]),
+        ("tsvector", &["'a':1 'b':2"]),
+        ("jsonb", &["{\"a\": [1, 2.50]}"]),
+        ("bytea[]", &["{\"\\\\x00ff\"}"]),
+    ] {
+        connection
+            .batch(&format!(
+                "DROP TABLE IF EXISTS t; CREATE TABLE t (n INTEGER PRIMARY KEY, v {declared})"
+            ))
+            .unwrap();
+        let numbers: Vec<String> = (0..texts.len()).map(|n| n.to_string()).collect();
+        let pushed = texts.iter().zip(&numbers);
+        let pushed: Vec<[Option<&str>; 2]> = pushed
+            .map(|(text, n)| [Some(n.as_str()), Some(*text)])
+            .collect();
+        // also after a bad row, which leads another way
+        let mut pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
+        pushed.push(&[Some("x"), None]);
+        let loaded = load(&mut *connection, &["n", "v"], Mode::Append, &pushed);
+        assert_eq!(loaded.rejects.len(), 1, "{declared}: {:?}", loaded.rejects);
+        assert_eq!(
+            flat(&mut *connection, "SELECT v FROM t ORDER BY n"),
+            texts,
+            "{declared}"
+        );
+        // and out of a cursor
+        let mut found = connection
+            .query("SELECT v FROM t WHERE n = $1", &[Some(b"0")])
+            .unwrap();
+        let text = found.fetch().unwrap().unwrap().cell(0).map(<[u8]>::to_vec);
+        assert_eq!(text.as_deref(), Some(texts[0].as_bytes()), "{declared}");
+    }
+}
+
+#[test]
+fn rows_of_all_ways_to_ask() {
+    let (_place, mut connection) = with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t SELECT n, 'v' || n FROM generate_series(1, 1234) n",
+    );
+    assert_eq!(
+        value(&mut *connection, "SHOW DateStyle").as_deref(),
+        Some("ISO, MDY")
+    );
+    assert_eq!(rows(&mut *connection, "SELECT 1 AS a, 2 AS a")[0].len(), 2);
+    assert_eq!(
+        rows(
+            &mut *connection,
+            "DELETE FROM t WHERE id > 1230 RETURNING id"
+        )
+        .len(),
+        4
+    );
+    for within in [false, true] {
+        if within {
+            connection.begin().unwrap();
+        }
+        let sql = "SELECT v FROM t WHERE id > $1 ORDER BY id DESC; -- all";
+        let mut query = connection.query(sql, &[Some(b"10")]).unwrap();
+        let mut seen = 0;
+        while let Some(row) = query.fetch().unwrap() {
+            assert_eq!(row.cell(0), Some(format!("v{}", 1230 - seen).as_bytes()));
+            seen += 1;
+        }
+        drop(query);
+        assert_eq!(seen, 1220, "{within}");
+        assert_eq!(connection.in_transaction(), within);
+    }
+    let sql = "INSERT INTO t (id, v) VALUES ($1, $2) RETURNING id, v, id > 0, 1.5::float8";
+    let mut query = connection.query(sql, &[Some(b"5000"), None]).unwrap();
+    let row = query.fetch().unwrap().unwrap();
+    let found: Vec<_> = row.cells().collect();
+    assert_eq!(found, cells(&[Some("5000"), None, Some("1"), Some("1.5")]));
+    drop(query);
+    let sql = "UPDATE t SET v = $1 WHERE id = 1 RETURNING id::numeric";
+    let error = connection.query(sql, &[Some(b"x")]).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Syntax);
+}
+
+#[test]
+fn a_transaction_is_known_whoever_begins_or_ends_it() {
+    let (_place, mut connection) = with("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    connection.batch("BEGIN; INSERT INTO t VALUES (1)").unwrap();
+    assert!(connection.in_transaction());
+    connection.execute("COMMIT", &[]).unwrap();
+    assert!(!connection.in_transaction());
+    connection.begin().unwrap();
+    assert!(connection.query("SELECT 1 / 0", &[]).is_err());
+    assert!(connection.in_transaction());
+    assert!(connection.commit().is_err(), "what failed is not committed");
+    assert!(!connection.in_transaction());
+    connection.begin_snapshot().unwrap();
+    assert!(connection.query("SELECT 1 / 0", &[]).is_err());
+    assert_eq!(
+        count(&mut *connection),
+        "1",
+        "a snapshot outlives a refused query"
+    );
+    let (table, columns) = (t(), ["id".to_owned()]);
+    let into = Load {
+        table: &table,
+        columns: &columns,
+        mode: Mode::Append,
+    };
+    let error = connection.load(&into).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Permission);
+    connection.commit().unwrap();
+}
+
+#[test]
+fn rules_of_all_sorts_refuse_rows_one_by_one() {
+    let (_place, mut connection) = with(
+        "CREATE TABLE t (id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v TEXT, twice INTEGER GENERATED ALWAYS AS (id * 2) STORED)
+           PARTITION BY RANGE (id);
+         CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (1000);
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF new.v = 'no' THEN RAISE 'not %', new.id; END IF; RETURN new; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let key = ["id".to_owned()];
+    let pushed: [&[Option<&str>]; 6] = [
+        &[Some("1"), Some("a")],
+        &[Some("2"), Some("no")],
+        &[Some("2000"), Some("b")],
+        &[Some("3"), Some("a\0b")],
+        &[Some("4"), Some("d")],
+        &[Some("4"), Some("e")],
+    ];
+    for (mode, good, bad) in [
+        (Mode::Append, 2, 4),
+        (Mode::Skip, 0, 3),
+        (Mode::Upsert { key: &key }, 3, 3),
+    ] {
+        let loaded = load(&mut *connection, &["id", "v"], mode, &pushed);
+        assert_eq!(
+            (loaded.rows, loaded.rejects.len()),
+            (good, bad),
+            "{mode:?} {:?}",
+            loaded.rejects
+        );
+        let why = |reject: &Reject| {
+            let source = std::error::Error::source(&reject.error);
+            source.map(ToString::to_string).unwrap_or_default()
+        };
+        assert_eq!(why(&loaded.rejects[0]), "not 2");
+        assert_eq!(
+            loaded.rejects[1].error.kind(),
+            ErrorKind::Constraint(Constraint::Check)
+        );
+        assert_eq!(loaded.rejects[2].error.column(), Some("v"));
+    }
+    assert_eq!(
+        flat(&mut *connection, "SELECT v FROM t ORDER BY id"),
+        ["a", "e"]
+    );
+}
+
+#[test]
+fn a_rule_that_is_checked_late_takes_the_load_back() {
+    let (_place, mut connection) = with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)",
+    );
+    let (table, columns) = (t(), ["id".to_owned(), "p".to_owned()]);
+    for (parent, fits) in [("7", false), ("2", true)] {
+        let into = Load {
+            table: &table,
+            columns: &columns,
+            mode: Mode::Append,
+        };
+        let mut loader = connection.load(&into).unwrap();
+        loader.push(&[Some(b"1"), Some(parent.as_bytes())]).unwrap();
+        loader.push(&[Some(b"2"), None]).unwrap();
+        let ended = loader.finish();
+        assert_eq!(ended.is_ok(), fits);
+        if let Err(error) = ended {
+            assert_eq!(error.kind(), ErrorKind::Constraint(Constraint::ForeignKey));
+        }
+        assert_eq!(count(&mut *connection), if fits { "2" } else { "0" });
+    }
+}
+
+/// Loads `total` rows, of which each tenth that ends in 3 is of a wrong type, doubles a key of the table or of the load.
+fn load_mixed(connection: &mut dyn Connection, total: u64) -> (u64, Vec<Reject>) {
+    let (table, columns) = (t(), ["id".to_owned(), "day".to_owned(), "v".to_owned()]);
+    let into = Load {
+        table: &table,
+        columns: &columns,
+        mode: Mode::Append,
+    };
+    let mut loader = connection.load(&into).unwrap();
+    let mut rejects = Vec::new();
+    for n in 0..total {
+        let (mut id, mut day) = (n.to_string(), "2026-11-21");
+        match n % 100 {
+            3 => id = "1000000000".to_owned(),
+            13 => day = "2026-02-30",
+            23 => id = (n - 1).to_string(),
+            33 if n > 1000 => id = (n - 901).to_string(),
+            43 => id = "x".to_owned(),
+            _ => {}
+        }
+        loader
+            .push(&[
+                Some(id.as_bytes()),
+                Some(day.as_bytes()),
+                Some(b"some text of a row"),
+            ])
+            .unwrap();
+        rejects.extend(loader.rejects());
+    }
+    let mut loaded = loader.finish().unwrap();
+    rejects.append(&mut loaded.rejects);
+    (loaded.rows, rejects)
+}
+
+#[test]
+fn wrong_types_and_doubled_keys_among_many_are_told_one_by_one() {
+    let (place, mut connection) = with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, day DATE, v TEXT); INSERT INTO t VALUES (1000000000)",
+    );
+    let (good, rejects) = load_mixed(&mut *connection, 60_000);
+    let bad: Vec<u64> = (0..60_000)
+        .filter(|n| matches!(n % 100, 3 | 13 | 23 | 43) || (n % 100 == 33 && *n > 1000))
+        .collect();
+    let mut told: Vec<u64> = rejects.iter().map(|reject| reject.ordinal).collect();
+    told.sort_unstable();
+    assert!(
+        told == bad,
+        "{} rows were refused, {} are bad",
+        told.len(),
+        bad.len()
+    );
+    assert_eq!(good, 60_000 - u64::try_from(bad.len()).unwrap());
+    assert_eq!(count(&mut *connection), (good + 1).to_string());
+    for reject in &rejects {
+        let (kind, column) = match reject.ordinal % 100 {
+            13 => (ErrorKind::Type, "day"),
+            43 => (ErrorKind::Type, "id"),
+            _ => (ErrorKind::Constraint(Constraint::Unique), "id"),
+        };
+        assert_eq!(
+            (reject.error.kind(), reject.error.column()),
+            (kind, Some(column))
+        );
+    }
+    // the same for an account that may make no temporary tables
+    let name = place.url.rsplit('/').next().unwrap().replace("%20", " ");
+    let account = name.replace(' ', "_");
+    connection
+        .batch(&format!(
+            "TRUNCATE t; INSERT INTO t VALUES (1000000000); CREATE ROLE \"{account}\" LOGIN PASSWORD 'secret';
+             REVOKE TEMPORARY ON DATABASE \"{name}\" FROM PUBLIC; GRANT INSERT ON t TO \"{account}\""
+        ))
+        .unwrap();
+    let url = place.url.replace("//app:", &format!("//{account}:"));
+    let mut poor = db::connect(&url, &db::Options::default()).unwrap();
+    let (good, rejects) = load_mixed(&mut *poor, 3000);
+    let bad = (0..3000)
+        .filter(|n| matches!(n % 100, 3 | 13 | 23 | 43) || (n % 100 == 33 && *n > 1000))
+        .count();
+    assert_eq!(
+        (rejects.len(), good),
+        (bad, 3000 - u64::try_from(bad).unwrap())
+    );
+    drop(poor);
+    connection
+        .batch(&format!(
+            "DROP OWNED BY \"{account}\"; DROP ROLE \"{account}\""
+        ))
+        .unwrap();
+}
+
+#[test]
+fn rows_without_their_parents_are_told_one_by_one() {
+    let (_place, mut connection) = with(
+        "CREATE TABLE \"Parent\" (a INTEGER, b TEXT, PRIMARY KEY (a, b)); INSERT INTO \"Parent\" VALUES (1, 'x'), (2, 'y');
+         CREATE TABLE t (id INTEGER PRIMARY KEY, pa INTEGER, pb TEXT, FOREIGN KEY (pa, pb) REFERENCES \"Parent\")",
+    );
+    let rows: Vec<[String; 3]> = (0..5000)
+        .map(|n: u32| match n % 50 {
+            7 => [n.to_string(), "1".to_owned(), "y".to_owned()],
+            8 => [(n - 2).to_string(), "2".to_owned(), "y".to_owned()],
+            _ => [n.to_string(), "1".to_owned(), "x".to_owned()],
+        })
+        .collect();
+    let pushed: Vec<[Option<&str>; 3]> = rows
+        .iter()
+        .map(|[id, a, b]| [Some(id.as_str()), Some(a.as_str()), Some(b.as_str())])
+        .collect();
+    let pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
+    let loaded = load(&mut *connection, &["id", "pa", "pb"], Mode::Append, &pushed);
+    assert_eq!((loaded.rows, loaded.rejects.len()), (4800, 200));
+    for reject in &loaded.rejects {
+        let rule = match reject.ordinal % 50 {
+            7 => Constraint::ForeignKey,
+            _ => Constraint::Unique,
+        };
+        assert_eq!(reject.error.kind(), ErrorKind::Constraint(rule));
+    }
+}
+
+#[test]
+fn a_table_that_others_lock_is_busy_and_the_connection_lives_on() {
+    let (place, mut holder) = with("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    holder.begin().unwrap();
+    holder.batch("LOCK TABLE t IN SHARE MODE").unwrap();
+    let mut other = place.connect_with(|options| options.busy_timeout = Duration::from_millis(100));
+    let (table, columns) = (t(), ["id".to_owned()]);
+    let into = Load {
+        table: &table,
+        columns: &columns,
+        mode: Mode::Append,
+    };
+    let error = other.load(&into).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    holder.rollback().unwrap();
+    assert_eq!(
+        load(&mut *other, &["id"], Mode::Append, &[&[Some("1")]]).rows,
+        1
+    );
+}
+
+#[test]
+fn a_server_process_that_stops_is_a_timeout() {
+    let (place, _keep) = with("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    let mut connection =
+        place.connect_with(|options| options.statement_timeout = Duration::from_millis(300));
+    let process = value(&mut *connection, "SELECT pg_backend_pid()").unwrap();
+    let signal = |name: &str| {
+        let sent = Command::new("kill")
+            .args([name, &process])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    };
+    signal("-STOP");
+    let begun = Instant::now();
+    let error = connection.execute("SELECT 1", &[]).unwrap_err();
+    signal("-CONT");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        connection.execute("SELECT 1", &[]).unwrap_err().kind(),
+        ErrorKind::Connect
+    );
+}
