@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services");
+
 /// URL of a PostgreSQL server.
 pub(crate) fn postgres() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
@@ -27,10 +29,19 @@ fn find(variable: &str, service: &str) -> String {
     })
 }
 
-/// Starts one server, held by a pipe that closes with this process.
+/// Starts one server for all stories.
 fn start(service: &str) -> HashMap<String, String> {
     static HELD: Mutex<Vec<Child>> = Mutex::new(Vec::new());
-    let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services"))
+    let (told, holder) = hold(service);
+    HELD.lock()
+        .expect("nobody panics with the list")
+        .push(holder);
+    told
+}
+
+/// Starts one server, held by a pipe that closes with this process; what it tells of itself.
+fn hold(service: &str) -> (HashMap<String, String>, Child) {
+    let mut child = Command::new(SCRIPT)
         .args(["hold", service])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -45,10 +56,7 @@ fn start(service: &str) -> HashMap<String, String> {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
         })
         .collect();
-    HELD.lock()
-        .expect("nobody panics with the list")
-        .push(child);
-    variables
+    (variables, child)
 }
 
 /// The URL of a fresh database of that name on the server, which replaces an older one.
@@ -61,25 +69,34 @@ pub(crate) fn database(server: &str, name: &str) -> String {
 
 /// Runs SQL by the server's own client; rows come as lines, fields apart by `|`.
 pub(crate) fn ask(url: &str, sql: &str) -> String {
-    let mut client = if url.starts_with("postgres:") {
-        let mut psql = Command::new("psql");
-        psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1", url, "-c", sql]);
-        psql
-    } else {
-        mariadb_client(url, sql)
-    };
-    let output = client.output().expect("running the server's client");
-    assert!(
-        output.status.success(),
-        "{sql}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
-        .expect("UTF-8")
-        .replace('\t', "|")
+    try_ask(url, sql).unwrap_or_else(|why| panic!("{sql}: {why}"))
 }
 
-fn mariadb_client(url: &str, sql: &str) -> Command {
+/// As [`ask`], where the server may be down.
+pub(crate) fn try_ask(url: &str, sql: &str) -> Result<String, String> {
+    let option = if url.starts_with("postgres:") {
+        "-c"
+    } else {
+        "-e"
+    };
+    let output = client(url)
+        .args([option, sql])
+        .output()
+        .expect("running the server's client");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    Ok(told.replace('\t', "|"))
+}
+
+/// The server's own client, which takes SQL from its standard input unless it is given some.
+pub(crate) fn client(url: &str) -> Command {
+    if url.starts_with("postgres:") {
+        let mut psql = Command::new("psql");
+        psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1", url]);
+        return psql;
+    }
     let rest = url.strip_prefix("mysql://").expect("a URL of MySQL");
     let (account, place) = rest.split_once('@').expect("an account");
     let (user, password) = account.split_once(':').expect("a password");
@@ -87,18 +104,64 @@ fn mariadb_client(url: &str, sql: &str) -> Command {
     let (host, port) = host.split_once(':').expect("a port");
     let mut client = Command::new("mariadb");
     client
-        .args([
-            "--no-defaults",
-            "-N",
-            "-B",
-            "-h",
-            host,
-            "-P",
-            port,
-            "-u",
-            user,
-        ])
-        .args(["-e", sql, database])
+        .args(["--no-defaults", "-N", "-B", "-n", "-h", host, "-P", port])
+        .args(["-u", user, "-D", database])
         .env("MYSQL_PWD", password);
     client
+}
+
+/// A server for one story alone, which may do to it what it likes; it ends with this.
+pub(crate) struct Private {
+    pub(crate) url: String,
+    service: &'static str,
+    folder: String,
+    holder: Child,
+}
+
+impl Private {
+    /// Starts one: `postgres` or `mariadb`.
+    pub(crate) fn start(service: &'static str) -> Private {
+        let (mut told, holder) = hold(service);
+        let url = format!("{}_URL", service.to_uppercase());
+        let mut take = |name: &str| told.remove(name).expect("scripts/services tells it");
+        Private {
+            url: take(&url),
+            service,
+            folder: take("SERVICES_DIR"),
+            holder,
+        }
+    }
+
+    /// Kills the server with SIGKILL.
+    pub(crate) fn kill(&self) {
+        self.script("kill");
+    }
+
+    /// Starts it again, on the same port, with what it had made durable.
+    pub(crate) fn revive(&self) {
+        self.script("revive");
+    }
+
+    fn script(&self, command: &str) {
+        let ended = Command::new(SCRIPT)
+            .args([command, &self.folder, self.service])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("running scripts/services");
+        assert!(
+            ended.success(),
+            "{command} {} in {}",
+            self.service,
+            self.folder
+        );
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        // the end of its input is the end of the server
+        drop(self.holder.stdin.take());
+        let _reaped = self.holder.wait();
+    }
 }

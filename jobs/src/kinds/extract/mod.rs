@@ -1,35 +1,95 @@
 //! `extract`: database -> files.
 //!
-//! **Guarantee.** Incremental: every row of the query is in exactly one published file, whatever is killed when, as long as rows are only added and
-//! the cursor's values grow in the order of commits, or rows come late by no more than `settle`. Full: the files of one run are one snapshot of the result. A reader never sees half a file.
-//! **Where it ends.** Rows whose cursor value is NULL are never read. Without `settle`, a row that becomes visible below the highest published value is not seen: on
-//! SQLite, which has one writer at a time, that takes numbers handed out by hand. Rows that are changed later are not read again.
+//! **Guarantee.** Incremental: every row of the query is in exactly one published file, whatever is killed when, the server too, as long as rows are
+//! only added. Rows that are committed late are found: gaps in whole numbers are read again until every transaction that was open when the
+//! gap was seen has ended, other values are read only up to a maximum of which the same is true; and `settle` is waited for besides. Rows
+//! with equal times are told apart by their content. Full: the files of one run are one snapshot. A reader never sees half a file.
+//! **Where it ends.** Rows whose cursor is NULL are never read (their number is logged), nor rows that are changed later. Late rows that nothing tells of
+//! are found only within `settle`: numbers that were drawn before their transaction had touched a table (MariaDB's `NEXTVAL`), in an earlier
+//! transaction, or in blocks (`CACHE` of a sequence); times that clients set; servers that hide their transactions, where `settle` is required.
 
+mod edge;
+mod facts;
+mod full;
+mod guard;
 mod holes;
+mod increment;
+mod memory;
+mod notices;
 mod params;
 mod parts;
-mod pass;
 mod query;
 mod range;
-
-use db::Kind;
+mod reading;
+mod rehearse;
+mod split;
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Invalid, Job, Report, Tally};
 use crate::link::Link;
 use crate::publish::sweep_drafts;
+use facts::Facts;
+use increment::Course;
+use notices::Notices;
 use params::Params;
-use pass::{
-    columns_of, finish_publication, full_pass, highest, increment_pass, invalid, kind_of,
-    remembered,
-};
+use parts::Shelf;
+use query::Along;
+
+/// More connections than this help nobody.
+const MOST_PARTS: u32 = 64;
 
 /// The job.
 pub(super) struct Extract {
     params: Params,
     /// Kept between the passes of a resident job.
-    connection: Option<Link>,
+    connection: Option<(Link, Facts)>,
+    notices: Notices,
+}
+
+impl Extract {
+    fn connect(&self, cx: &Context) -> Result<(Link, Facts), Error> {
+        let mut db = cx.connect(&self.params.source.url)?;
+        let facts = Facts::learn(&mut *db, &self.params)?;
+        Ok((db, facts))
+    }
+
+    /// One pass over a connection, which is kept if all goes well.
+    fn pass(
+        &mut self,
+        cx: &mut Context,
+        shelf: &Shelf,
+        (mut db, facts): (Link, Facts),
+    ) -> Result<Tally, Error> {
+        let params = &self.params;
+        let Some(increment) = &params.increment else {
+            let tally = full::pass(cx, params, &facts, shelf, &mut db)?;
+            self.connection = Some((db, facts));
+            return Ok(tally);
+        };
+        let course = Course {
+            params,
+            increment,
+            shelf,
+            facts: &facts,
+            kind: facts.kind(&mut *db, params, &increment.column)?,
+        };
+        let along = Along {
+            params,
+            column: &increment.column,
+            kind: course.kind,
+            dialect: db.dialect(),
+        };
+        self.notices.nulls(cx, &mut *db, along, &facts)?;
+        let tally = course.pass(cx, &mut *db, &mut self.notices)?;
+        self.connection = Some((db, facts));
+        Ok(tally)
+    }
+}
+
+/// Whether an error means that the connection is gone, so that a new one may do better.
+fn is_cut(error: &Error) -> bool {
+    matches!(error, Error::Database(error) if error.kind() == db::ErrorKind::Connect)
 }
 
 impl Job for Extract {
@@ -53,95 +113,58 @@ impl Job for Extract {
                 "the first word of a file name: not empty, no leading dot, no slash",
             ));
         }
+        if !(1..=MOST_PARTS).contains(&params.source.parts) {
+            return Err(Invalid::new(
+                "source.parts",
+                format!("from 1 to {MOST_PARTS}"),
+            ));
+        }
+        if params.source.parts > 1 && params.increment.is_some() {
+            return Err(Invalid::new(
+                "source.parts",
+                "only a full result is read in parts; with <increment> leave it out",
+            ));
+        }
         query::validate(&params)?;
         Ok(Extract {
             params,
             connection: None,
+            notices: Notices::default(),
         })
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<Tally, Error> {
         let shelf = self.params.output.shelf(cx);
         cx.disk().create_dirs(&shelf.folder)?;
-        finish_publication(cx, &shelf.folder)?;
+        memory::finish_publication(cx, &shelf.folder)?;
         sweep_drafts(&*cx.disk(), &shelf.folder, &cx.author())?;
-        let mut db = match self.connection.take() {
-            Some(db) => db,
-            None => cx.connect(&self.params.source.url)?,
-        };
-        let tally = match &self.params.increment {
-            Some(increment) => increment_pass(cx, &self.params, increment, &shelf, &mut *db),
-            None => full_pass(cx, &self.params, &shelf, &mut *db),
-        };
-        // a connection that has met an error is not used again
-        if tally.is_ok() {
-            self.connection = Some(db);
+        if let Some(kept) = self.connection.take() {
+            match self.pass(cx, &shelf, kept) {
+                // it may have been cut long ago, when nobody looked
+                Err(error) if is_cut(&error) => {
+                    log::info!("connecting anew: {}", error.chain());
+                    sweep_drafts(&*cx.disk(), &shelf.folder, &cx.author())?;
+                }
+                done => return done,
+            }
         }
-        tally
+        let fresh = self.connect(cx)?;
+        self.pass(cx, &shelf, fresh)
     }
 
     fn check(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
-        let mut db = cx.connect(&self.params.source.url)?;
-        let shape = query::shape(&self.params, db.dialect()).map_err(invalid)?;
-        let columns = columns_of(&mut *db, &shape)?;
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        report.note(format!("{} columns: {}", names.len(), names.join(", ")));
-        if let Some(increment) = &self.params.increment {
-            match columns
-                .iter()
-                .find(|column| column.name == increment.column)
-            {
-                None => report.problem(
-                    "increment.column",
-                    format!("the query has no column {}", increment.column),
-                ),
-                Some(column) if column.kind != Kind::Integer && increment.settle.0.is_zero() => {
-                    report.note(format!("{} is not a whole number: rows that come later with the same or a lower value are found only with settle", increment.column));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
+        let (mut db, facts) = self.connect(cx)?;
+        rehearse::check(cx, &self.params, &facts, &mut *db, report)
     }
 
     fn dry_run(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
-        self.check(cx, report)?;
-        let mut db = cx.connect(&self.params.source.url)?;
+        let (mut db, facts) = self.connect(cx)?;
+        rehearse::check(cx, &self.params, &facts, &mut *db, report)?;
+        if !report.problems.is_empty() {
+            return Ok(());
+        }
         let shelf = self.params.output.shelf(cx);
-        let statement = match &self.params.increment {
-            None => query::full(&self.params, db.dialect()).map_err(invalid)?,
-            Some(increment) => {
-                let cursor = remembered(cx, increment)?;
-                let kind = kind_of(&mut *db, &self.params, increment)?;
-                let upto = highest(&mut *db, &self.params, increment, &cursor.last, kind)?;
-                let Some(upto) = upto else {
-                    report.note(format!(
-                        "nothing is new: {} is not above {}",
-                        increment.column, cursor.last
-                    ));
-                    return Ok(());
-                };
-                query::range(
-                    &self.params,
-                    increment,
-                    &cursor.last,
-                    &upto,
-                    kind,
-                    db.dialect(),
-                )
-                .map_err(invalid)?
-            }
-        };
-        report.note(format!("would run: {}", statement.sql));
-        report.note(format!("with: {}", statement.values.join(", ")));
-        report.note(format!(
-            "would write: {}/{}_….{}{}",
-            shelf.folder.display(),
-            shelf.word,
-            shelf.format.ending(),
-            shelf.compression.ending()
-        ));
-        Ok(())
+        rehearse::dry_run(cx, &self.params, &facts, &shelf, &mut *db, report)
     }
 }
 

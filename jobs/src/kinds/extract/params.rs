@@ -33,6 +33,16 @@ pub(in crate::kinds) struct Params {
 pub(super) struct Source {
     /// Its URL, such as `sqlite:data/core.db`.
     pub(super) url: String,
+    /// A full result is read over so many connections at the same time, all of one moment; each writes files of its own. On MySQL and
+    /// MariaDB the account needs the right RELOAD: all writers are held for the moment in which the connections begin.
+    #[serde(default = "one")]
+    pub(super) parts: u32,
+    /// The column by whose ranges the parts are divided, best one with an index; left out: the first of the table's primary key.
+    pub(super) key: Option<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// A table to be extracted.
@@ -62,18 +72,14 @@ pub(super) struct Param {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Increment {
-    /// A column of the query's result that grows: a number that the database draws, or a time.
+    /// A column of the query's result that grows: a unique number that the database draws, or a time.
     pub(super) column: String,
-    /// Rows above this value are read by the first run.
-    #[serde(default = "zero")]
-    pub(super) start: String,
-    /// Rows may become visible so much later than rows with higher values: gaps in whole numbers are read again for so long, other values are read only at that age.
+    /// Rows above this value are read by the first run; left out: 0 for whole numbers, everything for other types.
+    pub(super) start: Option<String>,
+    /// Rows may become visible so much later than rows with higher values, beyond what the server tells of its open transactions: gaps in
+    /// whole numbers are read again for so long, other values are read only at that age. Needed where the server tells nothing.
     #[serde(default)]
     pub(super) settle: Interval,
-}
-
-fn zero() -> String {
-    "0".to_owned()
 }
 
 /// The files to be written.

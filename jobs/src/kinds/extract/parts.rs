@@ -5,6 +5,7 @@
 //! run finishes the renames. So a range that is read twice is still published once, whatever has been inserted in between.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,26 @@ use crate::context::Context;
 use crate::data::{Column, Compression, Format, Writer};
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::publish::{Draft, Sealed};
+use crate::publish::{Author, Draft, Sealed};
+
+/// Where parts are written: what of the world their writers need, from whichever thread.
+#[derive(Clone)]
+pub(super) struct Desk {
+    disk: Arc<dyn Disk>,
+    author: Author,
+    /// Tells the drafts of several writers apart.
+    lane: usize,
+}
+
+impl Desk {
+    pub(super) fn of(cx: &Context, lane: usize) -> Desk {
+        Desk {
+            disk: cx.disk(),
+            author: cx.author(),
+            lane,
+        }
+    }
+}
 
 /// Where parts go and what they look like.
 #[derive(Debug, Clone)]
@@ -33,7 +53,7 @@ pub(super) struct Publication(pub(super) Vec<(String, String)>);
 
 impl Shelf {
     /// The final name of part `number` of `count`.
-    fn name(&self, range: &str, number: usize, count: usize, always: bool) -> String {
+    pub(super) fn name(&self, range: &str, number: usize, count: usize, always: bool) -> String {
         let part = if count > 1 || always {
             format!("_{number}of{count}")
         } else {
@@ -62,7 +82,7 @@ fn plain(text: &str) -> String {
 
 /// Rows on their way into parts.
 pub(super) struct Parts<'a> {
-    cx: &'a Context,
+    desk: Desk,
     shelf: &'a Shelf,
     columns: Vec<Column>,
     open: Option<Writer<Draft>>,
@@ -71,21 +91,30 @@ pub(super) struct Parts<'a> {
     told: (u64, u64),
     /// Rows of all parts, and bytes of those that are complete.
     pub(super) rows: u64,
-    pub(super) bytes: u64,
+    bytes: u64,
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn new(cx: &'a Context, shelf: &'a Shelf, columns: Vec<Column>) -> Self {
+    pub(super) fn new(desk: Desk, shelf: &'a Shelf) -> Self {
         Parts {
-            cx,
+            desk,
             shelf,
-            columns,
+            columns: Vec::new(),
             open: None,
             sealed: Vec::new(),
             told: (0, 0),
             rows: 0,
             bytes: 0,
         }
+    }
+
+    /// Says what rows consist of, before the first one.
+    pub(super) fn describe(&mut self, columns: &[db::Column]) {
+        let file_column = |column: &db::Column| Column {
+            name: column.name.clone(),
+            form: column.kind.into(),
+        };
+        self.columns = columns.iter().map(file_column).collect();
     }
 
     /// Writes a row.
@@ -97,33 +126,44 @@ impl<'a> Parts<'a> {
         {
             self.seal()?;
         }
-        let part = match &mut self.open {
-            Some(part) => part,
-            none => none.insert(begin(
-                self.cx,
-                self.shelf,
-                self.sealed.len() + 1,
-                &self.columns,
-            )?),
-        };
-        part.row(cells)
-            .map_err(|error| writing(&self.shelf.folder, error))?;
-        self.rows += 1;
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        if let Some(part) = &mut self.open {
+            let written = part.row(cells);
+            written.map_err(|error| writing(&self.shelf.folder, error))?;
+            self.rows += 1;
+        }
         Ok(())
     }
 
     /// A file without a row, for a full extract that found none.
     pub(super) fn none(&mut self) -> Result<(), Error> {
-        self.open = Some(begin(self.cx, self.shelf, 1, &self.columns)?);
+        self.open = Some(self.begin()?);
         Ok(())
     }
 
-    /// Says how much has been written.
-    pub(super) fn pace(&mut self) {
+    fn begin(&self) -> Result<Writer<Draft>, Error> {
+        let (shelf, desk) = (self.shelf, &self.desk);
+        let target = shelf.folder.join(format!(
+            "{}_{}_{}.{}{}",
+            shelf.word,
+            desk.lane,
+            self.sealed.len() + 1,
+            shelf.format.ending(),
+            shelf.compression.ending()
+        ));
+        let draft = Draft::create(&desk.disk, &target, &desk.author)?;
+        Writer::new(draft, shelf.format, shelf.compression, &self.columns)
+            .map_err(|error| writing(&shelf.folder, error))
+    }
+
+    /// Rows and bytes since the last time it was asked.
+    pub(super) fn pace(&mut self) -> (u64, u64) {
         let bytes = self.bytes + self.open.as_ref().map_or(0, Writer::bytes);
-        self.cx
-            .progress(self.rows - self.told.0, bytes - self.told.1);
+        let news = (self.rows - self.told.0, bytes.saturating_sub(self.told.1));
         self.told = (self.rows, bytes);
+        news
     }
 
     fn seal(&mut self) -> Result<(), Error> {
@@ -137,24 +177,56 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// Syncs the last part and the folder, and gives all parts their names. They stay on the disk from now on, so that a commit
-    /// may speak of them. `always`: `_1of1` is part of the name too.
-    pub(super) fn finish(mut self, range: &str, always: bool) -> Result<Written, Error> {
+    /// Syncs the last part.
+    pub(super) fn finish(mut self) -> Result<Lot, Error> {
         self.seal()?;
-        self.pace();
+        Ok(Lot {
+            sealed: self.sealed,
+            rows: self.rows,
+            bytes: self.bytes,
+        })
+    }
+}
+
+/// Parts that are complete and have no names yet.
+#[derive(Default)]
+pub(super) struct Lot {
+    sealed: Vec<Sealed>,
+    pub(super) rows: u64,
+    bytes: u64,
+}
+
+impl Lot {
+    /// Takes in the parts of another writer.
+    pub(super) fn join(&mut self, other: Lot) {
+        self.sealed.extend(other.sealed);
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+    }
+
+    /// Whether there is no file in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
+    /// Syncs the folder and gives all parts their names. They stay on the disk from now on, so that a commit
+    /// may speak of them. `always`: `_1of1` is part of the name too.
+    pub(super) fn name(
+        self,
+        disk: &dyn Disk,
+        shelf: &Shelf,
+        range: &str,
+        always: bool,
+    ) -> Result<Written, Error> {
         if !self.sealed.is_empty() {
-            self.cx.disk().sync_dir(&self.shelf.folder)?;
+            disk.sync_dir(&shelf.folder)?;
         }
         let count = self.sealed.len();
         let named = |(at, part): (usize, Sealed)| {
-            let temporary = part
-                .draft()
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let temporary = part.draft().file_name().unwrap_or_default();
+            let temporary = temporary.to_string_lossy().into_owned();
             part.keep();
-            (temporary, self.shelf.name(range, at + 1, count, always))
+            (temporary, shelf.name(range, at + 1, count, always))
         };
         let publication = Publication(self.sealed.into_iter().enumerate().map(named).collect());
         Ok(Written {
@@ -171,23 +243,6 @@ pub(super) struct Written {
     pub(super) publication: Publication,
     pub(super) rows: u64,
     pub(super) bytes: u64,
-}
-
-fn begin(
-    cx: &Context,
-    shelf: &Shelf,
-    number: usize,
-    columns: &[Column],
-) -> Result<Writer<Draft>, Error> {
-    let target = shelf.folder.join(format!(
-        "{}_{number}.{}{}",
-        shelf.word,
-        shelf.format.ending(),
-        shelf.compression.ending()
-    ));
-    let draft = Draft::create(&cx.disk(), &target, &cx.author())?;
-    Writer::new(draft, shelf.format, shelf.compression, columns)
-        .map_err(|error| writing(&shelf.folder, error))
 }
 
 /// What a format cannot carry is bad data; the rest is the disk's fault.

@@ -1,14 +1,18 @@
-//! The SQL of an extract: what the job file says, wrapped for a range of its cursor column. Pure text; runs nothing.
+//! The SQL of an extract: what the job file says, wrapped for a range of a column. Pure text; runs nothing.
 
 use db::{Dialect, Kind, TableName};
 
-use super::params::{Increment, Params, Table};
+use super::params::{Params, Table};
 use crate::job::Invalid;
 
 /// Parameters that the wrapping itself binds; a job may not use their names.
-pub(super) const LAST: &str = "last";
+const LAST: &str = "last";
 /// See [`LAST`].
-pub(super) const UPTO: &str = "upto";
+const UPTO: &str = "upto";
+/// What further names of the wrapping begin with.
+const OWN: &str = "procctl_";
+/// The column that tells whether a row lies at the upper end of its range.
+const EDGE: &str = "procctl_edge";
 
 /// A statement with its values in the order of its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +32,7 @@ impl Statement {
 }
 
 /// The query as the job file words it, by SQL or by table.
-pub(super) fn wording(params: &Params, dialect: &dyn Dialect) -> String {
+fn wording(params: &Params, dialect: &dyn Dialect) -> String {
     match (&params.sql, &params.table) {
         (Some(sql), _) => sql.trim().trim_end_matches(';').trim_end().to_owned(),
         (None, Some(table)) => of_table(table, dialect),
@@ -67,61 +71,232 @@ pub(super) fn shape(params: &Params, dialect: &dyn Dialect) -> Result<Statement,
     bind(&sql, params, &[], dialect)
 }
 
-/// One value of the cursor column, for its type.
-pub(super) fn sample(
-    params: &Params,
-    increment: &Increment,
-    dialect: &dyn Dialect,
-) -> Result<Statement, Invalid> {
-    let column = dialect.quote(&increment.column);
-    let sql = format!(
-        "SELECT q.{column} FROM ({}\n) q WHERE q.{column} IS NOT NULL",
-        wording(params, dialect)
-    );
-    bind(&dialect.limit(&sql, 1), params, &[], dialect)
+/// The query as seen along one of its columns.
+#[derive(Clone, Copy)]
+pub(super) struct Along<'a> {
+    pub(super) params: &'a Params,
+    pub(super) column: &'a str,
+    pub(super) kind: Kind,
+    pub(super) dialect: &'static dyn Dialect,
 }
 
-/// The highest value of the cursor column above `last`, and none if there is nothing new.
-pub(super) fn highest(
-    params: &Params,
-    increment: &Increment,
-    last: &str,
-    kind: Kind,
-    dialect: &dyn Dialect,
-) -> Result<Statement, Invalid> {
-    let column = dialect.quote(&increment.column);
-    let from = dialect.cast(&format!(":{LAST}"), kind);
-    let sql = format!(
-        "SELECT max(q.{column}) FROM ({}\n) q WHERE q.{column} > {from}",
-        wording(params, dialect)
-    );
-    bind(&sql, params, &[(LAST, last)], dialect)
+/// Where a range begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin<'a> {
+    /// With the lowest value.
+    Lowest,
+    /// Above this value.
+    Above(&'a str),
+    /// With this value.
+    With(&'a str),
 }
 
-/// The rows above `last`, up to and with `upto`, in the order of the cursor column.
-pub(super) fn range(
-    params: &Params,
-    increment: &Increment,
-    last: &str,
-    upto: &str,
-    kind: Kind,
-    dialect: &dyn Dialect,
-) -> Result<Statement, Invalid> {
-    let column = dialect.quote(&increment.column);
-    let from = dialect.cast(&format!(":{LAST}"), kind);
-    let to = dialect.cast(&format!(":{UPTO}"), kind);
-    let sql = format!(
-        "SELECT * FROM ({}\n) q WHERE q.{column} > {from} AND q.{column} <= {to} ORDER BY q.{column}",
-        wording(params, dialect)
-    );
-    bind(&sql, params, &[(LAST, last), (UPTO, upto)], dialect)
+impl<'a> Begin<'a> {
+    fn value(self) -> Option<&'a str> {
+        match self {
+            Begin::Lowest => None,
+            Begin::Above(value) | Begin::With(value) => Some(value),
+        }
+    }
+}
+
+type Own<'v> = Vec<(String, &'v str)>;
+
+impl Along<'_> {
+    fn name(&self) -> String {
+        format!("q.{}", self.dialect.quote(self.column))
+    }
+
+    fn wrap(&self, select: &str, tail: &str, own: &[(String, &str)]) -> Result<Statement, Invalid> {
+        let sql = format!(
+            "SELECT {select} FROM ({}\n) q{tail}",
+            wording(self.params, self.dialect)
+        );
+        bind(&sql, self.params, own, self.dialect)
+    }
+
+    /// A parameter that holds `value` of the column. Text needs no cast, and takes the column's own type so.
+    fn place(&self, name: &str, value: &str) -> String {
+        let beyond = value
+            .parse::<i128>()
+            .is_ok_and(|n| n > i128::from(i64::MAX));
+        let kind = match self.kind {
+            Kind::Text => return format!(":{name}"),
+            Kind::Integer if beyond => Kind::Decimal,
+            kind => kind,
+        };
+        self.dialect.cast(&format!(":{name}"), kind)
+    }
+
+    fn conditions<'v>(&self, from: Begin<'v>, upto: Option<&'v str>) -> (Vec<String>, Own<'v>) {
+        let (name, mut own) = (self.name(), Own::new());
+        let mut conditions = Vec::new();
+        if let Some(value) = from.value() {
+            let than = if matches!(from, Begin::With(_)) {
+                ">="
+            } else {
+                ">"
+            };
+            conditions.push(format!("{name} {than} {}", self.place(LAST, value)));
+            own.push((LAST.to_owned(), value));
+        }
+        if let Some(value) = upto {
+            conditions.push(format!("{name} <= {}", self.place(UPTO, value)));
+            own.push((UPTO.to_owned(), value));
+        }
+        (conditions, own)
+    }
+
+    fn filter(conditions: &[String]) -> String {
+        if conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", conditions.join(" AND "))
+    }
+
+    /// One value of the column, for its type.
+    pub(super) fn sample(&self) -> Result<Statement, Invalid> {
+        let name = self.name();
+        let sql = format!(
+            "SELECT {name} FROM ({}\n) q WHERE {name} IS NOT NULL",
+            wording(self.params, self.dialect)
+        );
+        bind(&self.dialect.limit(&sql, 1), self.params, &[], self.dialect)
+    }
+
+    /// The highest value from there on, none if there is no row, and how many rows have the value that the range begins with.
+    pub(super) fn highest(&self, from: Begin<'_>) -> Result<Statement, Invalid> {
+        let name = self.name();
+        let (conditions, own) = self.conditions(from, None);
+        let ties = match from {
+            Begin::With(value) => {
+                format!(
+                    "count(CASE WHEN {name} > {} THEN NULL ELSE 1 END)",
+                    self.place(LAST, value)
+                )
+            }
+            Begin::Lowest | Begin::Above(_) => "0".to_owned(),
+        };
+        self.wrap(
+            &format!("max({name}), {ties}"),
+            &Self::filter(&conditions),
+            &own,
+        )
+    }
+
+    /// The highest value of all, and whether it is below `last`.
+    pub(super) fn fallen(&self, last: &str) -> Result<Statement, Invalid> {
+        let sql = format!(
+            "SELECT m, CASE WHEN m < {} THEN 1 ELSE 0 END FROM (SELECT max({}) AS m FROM ({}\n) q) x",
+            self.place(LAST, last),
+            self.name(),
+            wording(self.params, self.dialect)
+        );
+        bind(&sql, self.params, &[(LAST.to_owned(), last)], self.dialect)
+    }
+
+    /// How many rows have no value in the column.
+    pub(super) fn nulls(&self) -> Result<Statement, Invalid> {
+        let tail = format!(" WHERE {} IS NULL", self.name());
+        self.wrap("count(*)", &tail, &[])
+    }
+
+    /// The rows of a range, in the order of the column and then of `order`. `edge`: with one more column, 1 for rows at `upto`.
+    pub(super) fn range(
+        &self,
+        from: Begin<'_>,
+        upto: &str,
+        order: &[String],
+        edge: bool,
+    ) -> Result<Statement, Invalid> {
+        let (conditions, own) = self.conditions(from, Some(upto));
+        let select = if edge {
+            let at = self.place(UPTO, upto);
+            format!(
+                "q.*, CASE WHEN {} >= {at} THEN 1 ELSE 0 END AS {EDGE}",
+                self.name()
+            )
+        } else {
+            "q.*".to_owned()
+        };
+        let tail = format!("{}{}", Self::filter(&conditions), self.order(order));
+        self.wrap(&select, &tail, &own)
+    }
+
+    /// The rows of several spans of whole numbers, both ends included, in the order of the column.
+    pub(super) fn spans(
+        &self,
+        spans: &[(i128, i128)],
+        order: &[String],
+    ) -> Result<Statement, Invalid> {
+        let name = self.name();
+        let ends: Vec<[String; 2]> = spans
+            .iter()
+            .map(|(from, to)| [from.to_string(), to.to_string()])
+            .collect();
+        let (mut own, mut conditions) = (Own::new(), Vec::new());
+        for (number, [from, to]) in ends.iter().enumerate() {
+            let names = [format!("{OWN}from{number}"), format!("{OWN}to{number}")];
+            conditions.push(format!(
+                "{name} BETWEEN {} AND {}",
+                self.place(&names[0], from),
+                self.place(&names[1], to)
+            ));
+            let [low, high] = names;
+            own.extend([(low, from.as_str()), (high, to.as_str())]);
+        }
+        let tail = format!(" WHERE {}{}", conditions.join(" OR "), self.order(order));
+        self.wrap("q.*", &tail, &own)
+    }
+
+    fn order(&self, further: &[String]) -> String {
+        let mut names = vec![self.name()];
+        names.extend(
+            further
+                .iter()
+                .map(|name| format!("q.{}", self.dialect.quote(name))),
+        );
+        format!(" ORDER BY {}", names.join(", "))
+    }
+
+    /// The value that ends the next `rows` rows, and how many there are.
+    pub(super) fn boundary(&self, from: Begin<'_>, rows: u64) -> Result<Statement, Invalid> {
+        let name = self.name();
+        let (mut conditions, own) = self.conditions(from, None);
+        conditions.push(format!("{name} IS NOT NULL"));
+        let inner = format!(
+            "SELECT {name} AS k FROM ({}\n) q{} ORDER BY {name}",
+            wording(self.params, self.dialect),
+            Self::filter(&conditions)
+        );
+        let sql = format!(
+            "SELECT max(x.k), count(*) FROM ({}\n) x",
+            self.dialect.limit(&inner, rows)
+        );
+        bind(&sql, self.params, &own, self.dialect)
+    }
+
+    /// The rows of a range in no order.
+    pub(super) fn piece(&self, from: Begin<'_>, upto: Option<&str>) -> Result<Statement, Invalid> {
+        let (mut conditions, own) = self.conditions(from, upto);
+        if conditions.is_empty() {
+            conditions.push(format!("{} IS NOT NULL", self.name()));
+        }
+        self.wrap("q.*", &Self::filter(&conditions), &own)
+    }
+
+    /// The rows without a value in the column.
+    pub(super) fn without(&self) -> Result<Statement, Invalid> {
+        let tail = format!(" WHERE {} IS NULL", self.name());
+        self.wrap("q.*", &tail, &[])
+    }
 }
 
 /// Turns `:name` into the dialect's placeholders and puts the values in their order.
 fn bind(
     sql: &str,
     params: &Params,
-    own: &[(&str, &str)],
+    own: &[(String, &str)],
     dialect: &dyn Dialect,
 ) -> Result<Statement, Invalid> {
     let named = db::bind::named(sql, dialect);
@@ -129,7 +304,7 @@ fn bind(
     for name in &named.names {
         let given = own
             .iter()
-            .map(|(known, value)| (*known, *value))
+            .map(|(known, value)| (known.as_str(), *value))
             .chain(
                 params
                     .params
@@ -157,12 +332,14 @@ fn bind(
 
 /// Finds what is wrong with the names of parameters before anything is connected.
 pub(super) fn validate(params: &Params) -> Result<(), Invalid> {
+    let wrapped = params.increment.is_some() || params.source.parts > 1;
     for (at, param) in params.params.iter().enumerate() {
         let path = format!("param[{}].name", at + 1);
-        if [LAST, UPTO].contains(&param.name.as_str()) && params.increment.is_some() {
+        let taken = [LAST, UPTO].contains(&param.name.as_str()) || param.name.starts_with(OWN);
+        if wrapped && taken {
             return Err(Invalid::new(
                 path,
-                format!("the name {} is taken by the increment itself", param.name),
+                format!("the name {} is taken by the extract itself", param.name),
             ));
         }
         if params.params[..at]

@@ -1,102 +1,118 @@
-//! How far an incremental extract has come, and what it reads next. Pure: values and times in, ranges out.
+//! How far an incremental extract has come, and what it reads next. Pure: values, times and looks in, ranges out.
 //!
-//! The cursor is the highest value of its column that has been published. With `settle`, two more things are remembered:
-//! for whole numbers the gaps below the cursor, which are read again; for other types the maxima of earlier looks, of which only those
-//! are trusted that were seen `settle` ago or earlier.
+//! The cursor is the highest value of its column that has been published. Whole numbers are read as they appear, and the gaps below the cursor
+//! again; other values are read only up to a maximum that is final, so that nothing below it can come any more.
 
 use serde::{Deserialize, Serialize};
 
-use super::holes::{Holes, MOST};
+use super::edge::Edge;
+use super::guard::{Guard, Look};
+use super::holes::{Due, Holes, MOST};
+
+/// So many maxima wait for being final; newer ones are taken up when older ones are.
+const MARKS: usize = 1_000;
 
 /// What the job's state holds between runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cursor {
-    /// Everything up to here has been published, but for the gaps.
-    pub(super) last: String,
+    /// Everything up to here has been published, but for the gaps; none: nothing yet, whatever its value.
+    pub(super) last: Option<String>,
     /// Numbers below `last` whose rows have not shown up yet.
     #[serde(default)]
     pub(super) holes: Holes,
-    /// Earlier maxima with the time of their first sight in milliseconds since 1970, oldest first.
+    /// Maxima that are not final yet, oldest first.
     #[serde(default)]
-    marks: Vec<(i64, String)>,
+    marks: Vec<Mark>,
+    /// The published rows at `last`; none: those rows are not read again.
+    #[serde(default)]
+    pub(super) edge: Option<Edge>,
+    /// How many files of late rows there have been; their names tell.
+    #[serde(default)]
+    pub(super) late: u64,
 }
 
-/// A range whose publication has begun: repeated, with the same names, until it has ended.
+/// A maximum on its way to being final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    value: String,
+    guard: Guard,
+}
+
+/// A range whose publication has begun: repeated, with the same name, until it has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Plan {
-    /// Rows above this are read ...
-    pub(super) from: String,
-    /// ... up to and with this.
+    /// Rows are read up to and with this value.
     pub(super) upto: String,
 }
 
 impl Cursor {
     /// A cursor that has published nothing above `start`.
-    pub(super) fn at(start: &str) -> Cursor {
+    pub(super) fn at(start: Option<&str>) -> Cursor {
         Cursor {
-            last: start.to_owned(),
-            holes: Holes::default(),
-            marks: Vec::new(),
+            last: start.map(str::to_owned),
+            ..Cursor::default()
         }
     }
 
-    /// The range to read, given the highest value above `last` that is visible now.
-    /// `numbered`: the column holds whole numbers, so gaps are known; else maxima have to age by `settle_ms`.
-    pub(super) fn plan(
+    /// Whether anything waits for the end of transactions or for time.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.holes.len() > 0 || !self.marks.is_empty()
+    }
+
+    /// What is waited for, by the names of transactions.
+    pub(super) fn waits(&self) -> impl Iterator<Item = &String> {
+        let marks = self.marks.iter().flat_map(|mark| mark.guard.waits());
+        self.holes.waits().chain(marks)
+    }
+
+    /// Takes in a look that was made after `seen`, the highest new value, was visible: up to where may be read now?
+    /// `numbered`: the column holds whole numbers, so gaps are known and nothing needs to wait.
+    pub(super) fn upto(
         &mut self,
-        highest: Option<String>,
+        seen: Option<String>,
         numbered: bool,
-        now: i64,
+        look: &Look,
         settle_ms: i64,
-    ) -> Option<Plan> {
-        self.holes.expire(now, settle_ms);
-        let upto = match highest {
-            Some(value) if numbered || settle_ms == 0 => Some(value),
-            seen => self.aged(seen, now, settle_ms),
-        };
-        let from = match self.holes.lowest() {
-            Some(lowest) => lowest.saturating_sub(1).to_string(),
-            None => self.last.clone(),
-        };
-        match upto {
-            Some(upto) => Some(Plan { from, upto }),
-            None if self.holes.len() > 0 => Some(Plan {
-                from,
-                upto: self.last.clone(),
-            }),
-            None => None,
+    ) -> Option<String> {
+        if numbered {
+            return seen;
         }
-    }
-
-    /// The newest maximum that is old enough; forgets the older ones.
-    fn aged(&mut self, seen: Option<String>, now: i64, settle_ms: i64) -> Option<String> {
+        for mark in &mut self.marks {
+            mark.guard.renew(look);
+        }
         if let Some(value) = seen
-            && self.marks.last().is_none_or(|(_, newest)| *newest != value)
+            && self.marks.len() < MARKS
+            && self.marks.last().is_none_or(|mark| mark.value != value)
         {
-            self.marks.push((now, value));
+            let guard = Guard::of(look);
+            self.marks.push(Mark { value, guard });
         }
-        let old = self
-            .marks
-            .partition_point(|(at, _)| now.saturating_sub(*at) >= settle_ms);
-        let (_, value) = self.marks.get(old.checked_sub(1)?)?.clone();
-        self.marks.drain(..old);
-        (value != self.last).then_some(value)
+        let is_final = |mark: &Mark| mark.guard.is_over(look.now, settle_ms);
+        let newest = self.marks.iter().rposition(is_final)?;
+        self.marks
+            .drain(..=newest)
+            .next_back()
+            .map(|mark| mark.value)
     }
 
-    /// Moves the cursor to the end of a published range.
-    pub(super) fn advance(&mut self, upto: &str) {
-        upto.clone_into(&mut self.last);
+    /// What a look means for the gaps.
+    pub(super) fn due(&mut self, look: &Look, settle_ms: i64) -> Due {
+        self.holes.renew(look, settle_ms)
     }
 }
 
-/// Decides for each number of a range whether its row is new, and finds the gaps.
+/// Decides for each number of a reading whether its row is new, and finds the gaps.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    last: i64,
-    next: i64,
-    now: i64,
+    last: i128,
+    next: i128,
+    /// The number that was taken last.
+    taken: Option<i128>,
     holes: Holes,
-    remember: bool,
+    /// The guard of new gaps; none: there is nothing left that could fill them.
+    guard: Option<u32>,
+    /// Whether a number stood twice.
+    pub(super) doubled: bool,
 }
 
 /// What to do with a row.
@@ -111,40 +127,50 @@ pub(super) enum Row {
 }
 
 impl Tracker {
-    /// Watches the rows of a range. `remember`: gaps are worth remembering (`settle` is set).
-    pub(super) fn new(cursor: &Cursor, now: i64, remember: bool) -> Option<Tracker> {
-        let last: i64 = cursor.last.parse().ok()?;
+    /// Watches the rows of a reading that follows `look`; none if the cursor is no whole number.
+    pub(super) fn new(cursor: &Cursor, look: &Look, settle_ms: i64) -> Option<Tracker> {
+        let last: i128 = cursor.last.as_deref()?.parse().ok()?;
+        let mut holes = cursor.holes.clone();
+        let guard = (!look.is_final(settle_ms)).then(|| holes.guard(Guard::of(look)));
         Some(Tracker {
             last,
-            next: last.saturating_add(1),
-            now,
-            holes: cursor.holes.clone(),
-            remember,
+            next: last + 1,
+            taken: None,
+            holes,
+            guard,
+            doubled: false,
         })
     }
 
     /// Looks at the next row's number; they come in ascending order.
-    pub(super) fn see(&mut self, key: i64) -> Row {
+    pub(super) fn see(&mut self, key: i128) -> Row {
+        if self.taken == Some(key) {
+            self.doubled = true;
+            return Row::New;
+        }
         if key <= self.last {
             if !self.holes.contains(key) {
                 return Row::Known;
             }
             self.holes.fill(key);
-            return Row::New;
-        }
-        if self.remember && key > self.next {
-            if self.holes.len() >= MOST {
-                return Row::Full;
+        } else {
+            if let Some(guard) = self.guard
+                && key > self.next
+            {
+                if self.holes.len() >= MOST {
+                    return Row::Full;
+                }
+                self.holes.note(self.next, key - 1, guard);
             }
-            self.holes.note(self.next, key - 1, self.now);
+            self.next = key + 1;
         }
-        self.next = key.saturating_add(1);
+        self.taken = Some(key);
         Row::New
     }
 
     /// The highest number up to which everything is either taken or a known gap.
-    pub(super) fn reached(&self) -> i64 {
-        self.next.saturating_sub(1)
+    pub(super) fn reached(&self) -> i128 {
+        self.next - 1
     }
 
     /// The gaps that are open now.
@@ -155,85 +181,93 @@ impl Tracker {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guard::look;
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn plan(from: &str, upto: &str) -> Option<Plan> {
-        Some(Plan {
-            from: from.to_owned(),
-            upto: upto.to_owned(),
-        })
+    fn seen(value: &str) -> Option<String> {
+        Some(value.to_owned())
     }
 
     #[test]
-    fn without_settle_what_is_seen_is_read() {
-        let mut cursor = Cursor::at("0");
-        assert_eq!(cursor.plan(Some("7".into()), true, 0, 0), plan("0", "7"));
-        cursor.advance("7");
-        assert_eq!(cursor.plan(None, true, 0, 0), None);
+    fn where_nothing_comes_late_what_is_seen_is_read() {
+        let mut cursor = Cursor::at(Some("0"));
+        assert_eq!(cursor.upto(seen("7"), true, &look(0, &[]), 0), seen("7"));
+        assert_eq!(cursor.upto(seen("c"), false, &look(0, &[]), 0), seen("c"));
+        assert!(!cursor.is_waiting());
     }
 
     #[test]
-    fn a_time_is_trusted_only_after_it_has_aged() {
-        let mut cursor = Cursor::at("a");
-        assert_eq!(cursor.plan(Some("c".into()), false, 1_000, 5_000), None);
-        assert_eq!(cursor.plan(Some("d".into()), false, 3_000, 5_000), None);
+    fn a_time_is_final_when_it_has_aged_and_all_have_ended() {
+        let mut cursor = Cursor::at(None);
         assert_eq!(
-            cursor.plan(Some("d".into()), false, 6_500, 5_000),
-            plan("a", "c")
+            cursor.upto(seen("c"), false, &look(1_000, &["a"]), 5_000),
+            None
         );
-        cursor.advance("c");
         assert_eq!(
-            cursor.plan(Some("d".into()), false, 8_000, 5_000),
-            plan("c", "d")
+            cursor.upto(seen("d"), false, &look(3_000, &["a", "b"]), 5_000),
+            None
         );
-        cursor.advance("d");
-        assert_eq!(cursor.plan(None, false, 20_000, 5_000), None);
+        assert_eq!(
+            cursor.upto(seen("d"), false, &look(7_000, &["a", "b"]), 5_000),
+            None
+        );
+        assert_eq!(
+            cursor.upto(seen("d"), false, &look(7_500, &["b"]), 5_000),
+            seen("c")
+        );
+        assert_eq!(
+            cursor.upto(seen("d"), false, &look(8_000, &[]), 5_000),
+            seen("d")
+        );
+        assert_eq!(cursor.upto(None, false, &look(20_000, &[]), 5_000), None);
     }
 
     #[test]
-    fn a_gap_is_read_again_until_it_has_settled() {
-        let mut cursor = Cursor::at("0");
-        let mut tracker = Tracker::new(&cursor, 0, true).unwrap();
-        assert_eq!([tracker.see(1), tracker.see(4)], [Row::New, Row::New]);
-        let last = tracker.reached();
-        cursor.holes = tracker.end();
-        cursor.advance(&last.to_string());
-        assert_eq!(cursor.plan(None, true, 1_000, 5_000), plan("1", "4"));
-        let mut tracker = Tracker::new(&cursor, 1_000, true).unwrap();
-        assert_eq!([tracker.see(3), tracker.see(4)], [Row::New, Row::Known]);
-        cursor.holes = tracker.end();
-        assert_eq!(
-            cursor.plan(Some("6".into()), true, 1_500, 5_000),
-            plan("1", "6")
-        );
-        assert_eq!(cursor.plan(None, true, 5_000, 5_000), None);
+    fn a_number_that_stands_twice_is_taken_twice() {
+        let mut cursor = Cursor::at(Some("4"));
+        let guard = cursor.holes.guard(Guard::of(&look(0, &["a"])));
+        cursor.holes.note(2, 3, guard);
+        let mut tracker = Tracker::new(&cursor, &look(1, &["a"]), 0).unwrap();
+        let taken: Vec<Row> = [3, 3, 4, 5, 5].map(|key| tracker.see(key)).into();
+        assert_eq!(taken, [Row::New, Row::New, Row::Known, Row::New, Row::New]);
+        assert!(tracker.doubled && tracker.end().contains(2));
     }
 
     proptest! {
-        /// Rows appear in any order, each within `settle`; every one is taken exactly once.
+        /// Transactions draw numbers in one order and end in another, some by a rollback; every row is taken exactly once, without `settle`.
         #[test]
-        fn every_row_is_taken_once(delays in proptest::collection::vec(0_i64..5, 1..60)) {
-            let settle = 6_000;
-            let mut cursor = Cursor::at("0");
-            let mut taken: Vec<i64> = Vec::new();
-            for look in 0..20 {
-                let now = look * 1_000;
-                // row n + 1 is drawn at second n / 4 and becomes visible some seconds later
-                let visible: BTreeSet<i64> = (1_i64..).zip(&delays).filter(|(n, delay)| (n / 4 + **delay) * 1_000 <= now).map(|(n, _)| n).collect();
-                let last: i64 = cursor.last.parse().unwrap();
-                let highest = visible.last().filter(|n| **n > last).map(ToString::to_string);
-                let Some(plan) = cursor.plan(highest, true, now, settle) else { continue };
-                let (from, upto): (i64, i64) = (plan.from.parse().unwrap(), plan.upto.parse().unwrap());
-                let mut tracker = Tracker::new(&cursor, now, true).unwrap();
-                taken.extend(visible.range(from + 1..=upto).filter(|key| tracker.see(**key) == Row::New));
+        fn every_row_is_taken_once(writers in proptest::collection::vec((1_i64..12, any::<bool>()), 1..60)) {
+            let mut cursor = Cursor::at(Some("0"));
+            let mut taken: Vec<i128> = Vec::new();
+            for second in 0..40 {
+                // number n + 1 is drawn in second n / 3, by a transaction that ends some seconds later
+                let drawn = (1_i128..).zip((0_i64..).zip(&writers)).map(|(key, (n, (long, kept)))| (key, n / 3, n / 3 + long, *kept));
+                let visible: BTreeSet<i128> = drawn.clone().filter(|(_, _, end, kept)| *kept && *end <= second).map(|(key, ..)| key).collect();
+                let open: Vec<String> = drawn.filter(|(_, begin, end, _)| *begin <= second && *end > second).map(|(key, ..)| key.to_string()).collect();
+                let open: Vec<&str> = open.iter().map(String::as_str).collect();
+                let look = look(second, &open);
+                let last: i128 = cursor.last.as_deref().unwrap().parse().unwrap();
+                let highest = visible.last().filter(|key| **key > last).map(ToString::to_string);
+                let due = cursor.due(&look, 0);
+                let upto = cursor.upto(highest, true, &look, 0);
+                let mut tracker = Tracker::new(&cursor, &look, 0).unwrap();
+                for (from, to) in &due.spans {
+                    taken.extend(visible.range(from..=to).filter(|key| tracker.see(**key) == Row::New));
+                }
+                if let Some(upto) = upto {
+                    let to: i128 = upto.parse().unwrap();
+                    taken.extend(visible.range(last + 1..=to).filter(|key| tracker.see(**key) == Row::New));
+                    cursor.last = Some(upto);
+                }
                 cursor.holes = tracker.end();
-                cursor.advance(&plan.upto);
+                cursor.holes.close(&due, second, 0);
             }
             taken.sort_unstable();
-            let all: Vec<i64> = (1..=i64::try_from(delays.len()).unwrap()).collect();
+            let all: Vec<i128> = (1..).zip(&writers).filter(|(_, (_, kept))| *kept).map(|(key, _)| key).collect();
             prop_assert_eq!(taken, all);
+            prop_assert_eq!(cursor.holes.len(), 0);
         }
     }
 }

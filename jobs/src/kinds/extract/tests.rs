@@ -156,6 +156,78 @@ fn a_cursor_that_is_an_expression_is_compared_as_what_it_is() {
     assert_eq!(extract.run(&mut cx).unwrap().written, 0);
 }
 
+/// Rows that come later with the time that was read last are told from those that were there by their content.
+#[test]
+fn equal_times_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = rusqlite::Connection::open(dir.path().join("s.db")).unwrap();
+    db.execute_batch(
+        "CREATE TABLE s (at TEXT, v TEXT); INSERT INTO s VALUES ('10:00', 'a'), ('10:01', 'b'), (NULL, 'never')",
+    )
+    .unwrap();
+    let disk = FakeDisk::new();
+    let mut cx = Context::fake_on(&disk, dir.path());
+    let mut extract = job(
+        r#"<extract><source url="sqlite:s.db"/><table name="s"/><increment column="at"/><output dir="out" file="S" format="csv"/></extract>"#,
+    );
+    assert_eq!(extract.run(&mut cx).unwrap().written, 2);
+    assert_eq!(extract.run(&mut cx).unwrap().written, 0);
+    db.execute_batch("INSERT INTO s VALUES ('10:01', 'c'), ('10:01', 'b')")
+        .unwrap();
+    assert_eq!(extract.run(&mut cx).unwrap().written, 2);
+    db.execute_batch("INSERT INTO s VALUES ('10:01', 'd'), ('10:02', 'e')")
+        .unwrap();
+    assert_eq!(extract.run(&mut cx).unwrap().written, 2);
+    assert_eq!(extract.run(&mut cx).unwrap().written, 0);
+    let names: Vec<String> = disk
+        .files()
+        .into_keys()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "S_10_01-10_02.csv",
+            "S_10_01_late1.csv",
+            "S_start-10_01.csv"
+        ]
+    );
+}
+
+#[test]
+fn a_dry_run_tells_and_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path(), 1..=3);
+    let disk = FakeDisk::new();
+    let mut cx = Context::fake_on(&disk, dir.path());
+    let mut report = Report::default();
+    incremental("0s").dry_run(&mut cx, &mut report).unwrap();
+    let told = report.notes.join("\n");
+    for part in [
+        "column id: INTEGER -> text of a number",
+        "with value 2: 3",
+        "S_0-3.xml",
+        "ORDER BY q.\"id\"",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(report.problems.is_empty() && disk.files().is_empty());
+    assert!(cx.state().unwrap().all().unwrap().is_empty());
+}
+
+#[test]
+fn parts_are_one_where_no_snapshot_is_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path(), 1..=25);
+    let disk = FakeDisk::new();
+    let mut cx = Context::fake_on(&disk, dir.path());
+    let mut extract = job(
+        r#"<extract><source url="sqlite:s.db" parts="4"/><table name="s"/><output dir="out" file="S" rows="10"/></extract>"#,
+    );
+    assert_eq!(extract.run(&mut cx).unwrap().files, 3);
+    assert!(once_each(&published(&disk).1, 25));
+}
+
 #[test]
 fn parameters_are_checked_before_anything_is_opened() {
     let wrong = |xml: &str| {
@@ -171,6 +243,12 @@ fn parameters_are_checked_before_anything_is_opened() {
             r#"<extract><source url="sqlite:s"/><table name="s"/><output dir="o" file="../S"/></extract>"#
         ),
         "output.file"
+    );
+    assert_eq!(
+        wrong(
+            r#"<extract><source url="sqlite:s" parts="2"/><table name="s"/><increment column="id"/><output dir="o" file="S"/></extract>"#
+        ),
+        "source.parts"
     );
     assert_eq!(
         wrong(

@@ -1,0 +1,115 @@
+//! What is known of the query and its cursor before rows are read: asked once a connection.
+
+use db::{Connection, Kind, TableName};
+
+use super::params::Params;
+use super::query::{self, Along, Statement};
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::Invalid;
+
+/// How long one statement may take before its first row, as far as the watchdog minds; the statement timeout ends it before.
+const STATEMENT: std::time::Duration = std::time::Duration::from_secs(660);
+
+/// What is known of the query.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) columns: Vec<db::Column>,
+    /// Primary key of the job's table, as far as it is among the columns; empty for SQL.
+    pub(super) key: Vec<String>,
+    /// Columns of the job's table that are never NULL; empty for SQL.
+    pub(super) filled: Vec<String>,
+}
+
+impl Facts {
+    pub(super) fn learn(db: &mut dyn Connection, params: &Params) -> Result<Facts, Error> {
+        let shape = query::shape(params, db.dialect()).map_err(invalid)?;
+        let columns = db.query(&shape.sql, &shape.cells())?.columns().to_vec();
+        let mut facts = Facts {
+            columns,
+            key: Vec::new(),
+            filled: Vec::new(),
+        };
+        let Some(table) = &params.table else {
+            return Ok(facts);
+        };
+        if let Some(info) = db.dictionary(&TableName::parse(&table.name))? {
+            let there = |name: &&String| facts.columns.iter().any(|column| column.name == **name);
+            if info.primary_key.iter().all(|name| there(&name)) {
+                facts.key.clone_from(&info.primary_key);
+            }
+            let filled = info
+                .columns
+                .iter()
+                .filter(|column| !column.nullable || facts.key.contains(&column.name));
+            facts.filled = filled.map(|column| column.name.clone()).collect();
+        }
+        Ok(facts)
+    }
+
+    /// The kind of a column. An expression has no declared type; a row of it tells.
+    pub(super) fn kind(
+        &self,
+        db: &mut dyn Connection,
+        params: &Params,
+        name: &str,
+    ) -> Result<Kind, Error> {
+        let column = self.columns.iter().find(|column| column.name == name);
+        let column = column.ok_or_else(|| no_column(name))?;
+        if column.kind != Kind::Other {
+            return Ok(column.kind);
+        }
+        let along = Along {
+            params,
+            column: name,
+            kind: Kind::Other,
+            dialect: db.dialect(),
+        };
+        let sample = along.sample().map_err(invalid)?;
+        let mut rows = db.query(&sample.sql, &sample.cells())?;
+        rows.fetch()?;
+        Ok(rows.columns()[0].kind)
+    }
+
+    /// The columns that tell rows of the same cursor apart, if any are known.
+    pub(super) fn order(&self, cursor: &str) -> Vec<String> {
+        let further = self.key.iter().filter(|name| *name != cursor);
+        further.cloned().collect()
+    }
+}
+
+pub(super) fn no_column(name: &str) -> Error {
+    Error::Invalid(format!("the query has no column {name}"))
+}
+
+pub(super) fn invalid(invalid: Invalid) -> Error {
+    if invalid.at.is_empty() {
+        return Error::Invalid(invalid.message);
+    }
+    Error::Invalid(format!("{}: {}", invalid.at, invalid.message))
+}
+
+/// The first row of a statement as text; NULL is none.
+pub(super) fn first_row(
+    cx: &Context,
+    db: &mut dyn Connection,
+    statement: &Statement,
+) -> Result<Vec<Option<String>>, Error> {
+    let _step = cx.step("query", STATEMENT);
+    let mut rows = db.query(&statement.sql, &statement.cells())?;
+    let row = rows.fetch()?;
+    let text = |cell: db::Cell<'_>| cell.map(|text| String::from_utf8_lossy(text).into_owned());
+    Ok(row
+        .map(|row| row.cells().map(text).collect())
+        .unwrap_or_default())
+}
+
+/// Starts a statement whose rows are streamed.
+pub(super) fn start<'c>(
+    cx: &Context,
+    db: &'c mut dyn Connection,
+    statement: &Statement,
+) -> Result<Box<dyn db::Rows + 'c>, Error> {
+    let _step = cx.step("query", STATEMENT);
+    Ok(db.query(&statement.sql, &statement.cells())?)
+}

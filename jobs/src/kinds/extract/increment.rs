@@ -1,0 +1,224 @@
+//! One pass over what is new, and over what has come late.
+//!
+//! The order of steps is what makes it exact. In a first snapshot the highest value is found; then the server tells which transactions are
+//! open; then a second snapshot is taken, in which rows are read up to that value. Whoever drew a lower number had begun before the highest was
+//! visible: he is in the list, or has ended and is in the second snapshot. Gaps wait for those in the list (`holes.rs`).
+//! The plan is durable before the first row is read; cursor and names of the parts are one commit; only then are the parts renamed.
+
+use db::{Connection, Dialect, Kind, Transactions};
+
+use super::facts::{Facts, first_row, invalid};
+use super::guard::Look;
+use super::memory;
+use super::notices::Notices;
+use super::params::{Increment, Params};
+use super::parts::Shelf;
+use super::query::{Along, Begin, Statement};
+use super::range::{Cursor, Plan, Tracker};
+use super::reading::{Reading, Task};
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::Tally;
+use crate::state::Changes;
+
+/// What an incremental pass goes by.
+pub(super) struct Course<'a> {
+    pub(super) params: &'a Params,
+    pub(super) increment: &'a Increment,
+    pub(super) shelf: &'a Shelf,
+    pub(super) facts: &'a Facts,
+    pub(super) kind: Kind,
+}
+
+/// What the first snapshot and the look after it have shown.
+struct Sight {
+    /// The highest new value.
+    highest: Option<String>,
+    look: Look,
+}
+
+impl Course<'_> {
+    /// `settle` in milliseconds.
+    pub(super) fn settle(&self) -> i64 {
+        i64::try_from(self.increment.settle.0.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The query along the cursor.
+    pub(super) fn along(&self, dialect: &'static dyn Dialect) -> Along<'_> {
+        Along {
+            params: self.params,
+            column: &self.increment.column,
+            kind: self.kind,
+            dialect,
+        }
+    }
+
+    /// How far earlier runs have come.
+    pub(super) fn remembered(&self, cx: &mut Context) -> Result<Cursor, Error> {
+        let zero = || (self.kind == Kind::Integer).then(|| "0".to_owned());
+        let start = || self.increment.start.clone().or_else(zero);
+        let kept = cx.state()?.get(memory::CURSOR)?;
+        Ok(kept.unwrap_or_else(|| Cursor::at(start().as_deref())))
+    }
+
+    /// Whether the gaps between values are known.
+    fn is_numbered(&self, cursor: &Cursor) -> bool {
+        let whole = |last: &String| last.parse::<i128>().is_ok();
+        self.kind == Kind::Integer && cursor.last.as_ref().is_some_and(whole)
+    }
+
+    /// One pass: first a range that an earlier run has begun, then what has come since.
+    pub(super) fn pass(
+        &self,
+        cx: &mut Context,
+        db: &mut dyn Connection,
+        notices: &mut Notices,
+    ) -> Result<Tally, Error> {
+        let mut tally = Tally::default();
+        let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
+        if begun.is_some() {
+            tally += self.round(cx, db, begun, notices)?;
+        }
+        tally += self.round(cx, db, None, notices)?;
+        Ok(tally)
+    }
+
+    fn round(
+        &self,
+        cx: &mut Context,
+        db: &mut dyn Connection,
+        begun: Option<Plan>,
+        notices: &mut Notices,
+    ) -> Result<Tally, Error> {
+        let mut cursor = self.remembered(cx)?;
+        let numbered = self.is_numbered(&cursor);
+        let Some(sight) = self.look_around(cx, db, &cursor, begun.as_ref())? else {
+            let along = self.along(db.dialect());
+            notices.falling(cx, db, along, cursor.last.as_deref())?;
+            return Ok(Tally::default());
+        };
+        let look = &sight.look;
+        let before = cursor.clone();
+        let due = cursor.due(look, self.settle());
+        let upto = match begun {
+            Some(plan) => Some(plan.upto),
+            None => cursor.upto(sight.highest, numbered, look, self.settle()),
+        };
+        notices.waiting(&cursor, look, &self.increment.column);
+        if upto.is_none() && due.spans.is_empty() {
+            cursor.holes.close(&due, look.now, self.settle());
+            if cursor != before {
+                cx.state()?.set(memory::CURSOR, &cursor)?;
+            }
+            return Ok(Tally::default());
+        }
+        if let Some(upto) = &upto {
+            let plan = Plan { upto: upto.clone() };
+            let changes = Changes::new().set(memory::CURSOR, &cursor)?;
+            cx.state()?.commit(changes.set(memory::PLAN, &plan)?)?;
+        }
+        db.begin_snapshot()?;
+        let tracked = numbered.then(|| Tracker::new(&cursor, look, self.settle()));
+        let reading = Reading {
+            course: self,
+            cursor,
+            tracker: tracked.flatten(),
+        };
+        let due = &due;
+        reading.run(cx, db, Task { look, due, upto }, notices)
+    }
+
+    /// The first snapshot, and what the server tells after it; nothing if there is neither news nor anything to wait for.
+    fn look_around(
+        &self,
+        cx: &Context,
+        db: &mut dyn Connection,
+        cursor: &Cursor,
+        begun: Option<&Plan>,
+    ) -> Result<Option<Sight>, Error> {
+        db.begin_snapshot()?;
+        let highest = match begun {
+            Some(plan) => Some(plan.upto.clone()),
+            None => self.highest(cx, db, cursor)?,
+        };
+        let late = db.dialect().commits_late();
+        let look = if (highest.is_some() || cursor.is_waiting()) && late {
+            let _step = cx.step("open transactions", std::time::Duration::from_secs(60));
+            let told = db.transactions()?;
+            self.look(cx.now().timestamp_millis(), told)?
+        } else {
+            Look::quiet(cx.now().timestamp_millis())
+        };
+        // a refused look may have ended the snapshot
+        db.rollback()?;
+        let news = highest.is_some() || cursor.is_waiting();
+        Ok(news.then_some(Sight { highest, look }))
+    }
+
+    fn look(&self, now: i64, told: Transactions) -> Result<Look, Error> {
+        match told {
+            Transactions::Listed(open) => Ok(Look {
+                now,
+                open,
+                hidden: None,
+            }),
+            Transactions::Hidden(why) if self.settle() == 0 => Err(Error::Invalid(format!(
+                "increment.settle: {}",
+                needs_settle(&why)
+            ))),
+            Transactions::Hidden(why) => Ok(Look {
+                now,
+                open: Vec::new(),
+                hidden: Some(why),
+            }),
+        }
+    }
+
+    /// The highest value that is new, or that more rows have than were read.
+    pub(super) fn highest(
+        &self,
+        cx: &Context,
+        db: &mut dyn Connection,
+        cursor: &Cursor,
+    ) -> Result<Option<String>, Error> {
+        let along = self.along(db.dialect());
+        let statement = along.highest(begin(cursor)).map_err(invalid)?;
+        let mut row = first_row(cx, db, &statement)?.into_iter();
+        let highest = row.next().flatten();
+        let ties = row.next().flatten().and_then(|count| count.parse().ok());
+        let known = cursor.edge.as_ref().map(|edge| edge.len());
+        let nothing = highest == cursor.last && known.is_some() && ties <= known;
+        Ok(highest.filter(|_| !nothing))
+    }
+
+    /// The statement that reads up to a value.
+    pub(super) fn range(
+        &self,
+        cursor: &Cursor,
+        upto: &str,
+        dialect: &'static dyn Dialect,
+    ) -> Result<Statement, Error> {
+        let order = self.facts.order(&self.increment.column);
+        let edge = !self.is_numbered(cursor);
+        let along = self.along(dialect);
+        along
+            .range(begin(cursor), upto, &order, edge)
+            .map_err(invalid)
+    }
+}
+
+/// Why `settle` has to be given, in words for the user.
+pub(super) fn needs_settle(why: &str) -> String {
+    format!(
+        "{why}, so rows that are committed late can be found only by waiting: say how late they may come, such as settle=\"10s\""
+    )
+}
+
+/// Where a reading begins: at the cursor, and with its rows where they are known.
+fn begin(cursor: &Cursor) -> Begin<'_> {
+    match (&cursor.last, &cursor.edge) {
+        (None, _) => Begin::Lowest,
+        (Some(last), None) => Begin::Above(last),
+        (Some(last), Some(_)) => Begin::With(last),
+    }
+}

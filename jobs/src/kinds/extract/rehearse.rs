@@ -1,0 +1,208 @@
+//! What `check` and `--dry-run` tell: columns with what becomes of them, the SQL with its values, the files. Changes nothing.
+
+use db::{Connection, Kind, Transactions};
+
+use super::facts::{Facts, invalid};
+use super::increment::{Course, needs_settle};
+use super::memory;
+use super::notices::{count_nulls, nulls_line};
+use super::params::{Increment, Params};
+use super::parts::Shelf;
+use super::query::{self, Along, Statement};
+use super::range::Plan;
+use super::split;
+use crate::context::Context;
+use crate::data::{Form, Format};
+use crate::error::Error;
+use crate::job::{Count, Report};
+
+/// What is there, and what is wrong with it.
+pub(super) fn check(
+    cx: &Context,
+    params: &Params,
+    facts: &Facts,
+    db: &mut dyn Connection,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let names: Vec<&str> = facts
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    report.note(format!(
+        "{}: {}",
+        Count(names.len() as u64, "column"),
+        names.join(", ")
+    ));
+    if params.source.parts > 1 {
+        check_parts(params, facts, db, report);
+    }
+    let Some(increment) = &params.increment else {
+        return Ok(());
+    };
+    let Ok(kind) = facts.kind(db, params, &increment.column) else {
+        let wrong = format!("the query has no column {}", increment.column);
+        report.problem("increment.column", wrong);
+        return Ok(());
+    };
+    let along = Along {
+        params,
+        column: &increment.column,
+        kind,
+        dialect: db.dialect(),
+    };
+    let nulls = count_nulls(cx, db, along, facts)?;
+    if nulls > 0 {
+        report.note(nulls_line(nulls, &increment.column));
+    }
+    check_late(increment, kind, db, report)
+}
+
+/// What is known of rows that are committed late.
+fn check_late(
+    increment: &Increment,
+    kind: Kind,
+    db: &mut dyn Connection,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let settled = !increment.settle.0.is_zero();
+    if db.dialect().commits_late() {
+        db.begin_snapshot()?;
+        let told = db.transactions()?;
+        db.rollback()?;
+        match told {
+            Transactions::Listed(open) => report.note(format!(
+                "late rows: the server tells its open transactions ({} now); what drew a number before them is covered by settle",
+                open.len()
+            )),
+            Transactions::Hidden(why) if settled => {
+                report.note(format!("late rows: {why}; only settle is waited for"));
+            }
+            Transactions::Hidden(why) => report.problem("increment.settle", needs_settle(&why)),
+        }
+    }
+    if kind != Kind::Integer && !settled {
+        report.note(format!(
+            "{} is not a whole number: if clients set it, a row that comes later with a lower value is not seen unless settle says how late",
+            increment.column
+        ));
+    }
+    Ok(())
+}
+
+fn check_parts(params: &Params, facts: &Facts, db: &mut dyn Connection, report: &mut Report) {
+    if !db.shares_snapshots() {
+        report.note(format!(
+            "parts: read over one connection: {}",
+            split::alone(db)
+        ));
+        return;
+    }
+    match split::key(params, facts) {
+        Ok(key) => match facts.kind(db, params, key) {
+            Ok(_) => report.note(format!("{} parts, divided by {key}", params.source.parts)),
+            Err(error) => report.problem("source.key", error.chain()),
+        },
+        Err(_) => report.problem(
+            "source.key",
+            "the parts need a column to be divided by, and no primary key is known: name one",
+        ),
+    }
+}
+
+/// What a run would do.
+pub(super) fn dry_run(
+    cx: &mut Context,
+    params: &Params,
+    facts: &Facts,
+    shelf: &Shelf,
+    db: &mut dyn Connection,
+    report: &mut Report,
+) -> Result<(), Error> {
+    for column in &facts.columns {
+        report.note(format!(
+            "column {}: {} -> {}",
+            column.name,
+            if column.declared.is_empty() {
+                "expression"
+            } else {
+                &column.declared
+            },
+            written_as(column.kind.into(), shelf.format)
+        ));
+    }
+    let (statement, range) = match &params.increment {
+        None => (query::full(params, db.dialect()).map_err(invalid)?, None),
+        Some(increment) => match next_range(cx, params, increment, facts, shelf, db)? {
+            Some((statement, range)) => (statement, Some(range)),
+            None => {
+                report.note(format!("nothing is new in {}", increment.column));
+                return Ok(());
+            }
+        },
+    };
+    report.note(format!("would run: {}", statement.sql.replace('\n', " ")));
+    for (number, value) in statement.values.iter().enumerate() {
+        report.note(format!("with value {}: {value}", number + 1));
+    }
+    report.note(files(shelf, params, range.as_deref()));
+    Ok(())
+}
+
+/// The statement that reads what is new, and the range that names its files.
+fn next_range(
+    cx: &mut Context,
+    params: &Params,
+    increment: &Increment,
+    facts: &Facts,
+    shelf: &Shelf,
+    db: &mut dyn Connection,
+) -> Result<Option<(Statement, String)>, Error> {
+    let course = Course {
+        params,
+        increment,
+        shelf,
+        facts,
+        kind: facts.kind(db, params, &increment.column)?,
+    };
+    let cursor = course.remembered(cx)?;
+    let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
+    let upto = match begun {
+        Some(plan) => Some(plan.upto),
+        None => course.highest(cx, db, &cursor)?,
+    };
+    let Some(upto) = upto else { return Ok(None) };
+    let statement = course.range(&cursor, &upto, db.dialect())?;
+    let from = cursor.last.as_deref().unwrap_or("start");
+    Ok(Some((statement, format!("{from}-{upto}"))))
+}
+
+fn written_as(form: Form, format: Format) -> &'static str {
+    match (form, format) {
+        (Form::Text, _) => "text",
+        (Form::Number, Format::Jsonl) => "number",
+        (Form::Number, _) => "text of a number",
+        (Form::Boolean, Format::Jsonl) => "true or false",
+        (Form::Boolean, _) => "1 or 0",
+        (Form::Binary, Format::Xml) => "base64",
+        (Form::Binary, _) => "hex digits",
+    }
+}
+
+fn files(shelf: &Shelf, params: &Params, range: Option<&str>) -> String {
+    let folder = shelf.folder.display();
+    let Some(range) = range else {
+        let name = shelf.name("TIME", 1, 1, true);
+        let name = name.replace("_1of1", "_1ofN");
+        return format!("would write: {folder}/{name} and so on, TIME being that of the run");
+    };
+    let one = shelf.name(range, 1, 1, false);
+    if params.output.rows == 0 {
+        return format!("would write: {folder}/{one}");
+    }
+    let many = shelf.name(range, 1, 1, true).replace("_1of1", "_1ofN");
+    format!(
+        "would write: {folder}/{one}, or {many} and so on if there are more than {} rows",
+        params.output.rows
+    )
+}

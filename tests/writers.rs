@@ -1,0 +1,117 @@
+//! Clients that write to a server as badly as clients do: transactions that last, end in another order than they began, are rolled back, or draw
+//! their number long before they write. Each is the server's own client at the end of a shell's pipe, so that sessions really rest within transactions.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::services;
+
+/// A small generator of pseudo-random numbers (Marsaglia's xorshift64), so that a seed tells all.
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `sides`.
+    pub(crate) fn throw(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+}
+
+/// The table that writers fill. `client_at` would be set by the client, `at` is drawn by the server.
+pub(crate) fn make_table(url: &str) {
+    let sql = if is_postgres(url) {
+        "CREATE TABLE late (id BIGSERIAL PRIMARY KEY, writer INTEGER, at TIMESTAMPTZ DEFAULT clock_timestamp())"
+    } else {
+        "CREATE TABLE late (id BIGINT AUTO_INCREMENT PRIMARY KEY, writer INTEGER, at DATETIME(6) DEFAULT NOW(6))"
+    };
+    services::ask(url, sql);
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:")
+}
+
+/// Starts a writer that is busy for about `length_ms`, with delays of up to `delay_ms`. It ends by itself.
+pub(crate) fn start(
+    url: &str,
+    number: u64,
+    seed: u64,
+    length_ms: u64,
+    delay_ms: u64,
+) -> [Child; 2] {
+    let mut dice = Dice::new(seed.wrapping_add(number));
+    let (mut script, mut spent) = (String::new(), 0);
+    while spent < length_ms {
+        let delay = dice.throw(delay_ms);
+        let nap = format!("sleep {}.{:03}\n", delay / 1000, delay % 1000);
+        let insert = format!("INSERT INTO late (writer) VALUES ({number});");
+        let steps: Vec<String> = match dice.throw(10) {
+            // long ones, some of which come to nothing
+            0..4 => vec![say(&format!("BEGIN; {insert}")), nap, say("COMMIT;")],
+            4..6 => vec![
+                say(&format!("BEGIN; {insert} {insert}")),
+                nap,
+                say("ROLLBACK;"),
+            ],
+            6 | 7 => vec![say(&draw(url)), nap, say(&write_drawn(url, number))],
+            // a long statement, then short ones
+            8 => vec![say(&slow(url, number, delay))],
+            _ => {
+                spent += 20;
+                vec![say(&insert), say(&insert)]
+            }
+        };
+        spent += delay;
+        script.push_str(&steps.concat());
+    }
+    let mut shell = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting a shell");
+    let pipe = shell.stdout.take().expect("its output is piped");
+    let client = services::client(url)
+        .stdin(pipe)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting a client");
+    [client, shell]
+}
+
+fn say(sql: &str) -> String {
+    format!("echo '{}'\n", sql.replace('\'', "'\\''"))
+}
+
+/// Begins a transaction and draws a number without writing the row.
+fn draw(url: &str) -> String {
+    if is_postgres(url) {
+        "BEGIN; SELECT nextval('late_id_seq') AS drawn \\gset".to_owned()
+    } else {
+        "BEGIN; SAVEPOINT s; INSERT INTO late (writer) VALUES (0); SET @drawn = LAST_INSERT_ID(); ROLLBACK TO s;".to_owned()
+    }
+}
+
+fn write_drawn(url: &str, number: u64) -> String {
+    let drawn = if is_postgres(url) { ":drawn" } else { "@drawn" };
+    format!("INSERT INTO late (id, writer) VALUES ({drawn}, {number}); COMMIT;")
+}
+
+/// One statement that inserts, and then lasts before it is committed.
+fn slow(url: &str, number: u64, delay_ms: u64) -> String {
+    let seconds = format!("{}.{:03}", delay_ms / 1000, delay_ms % 1000);
+    if is_postgres(url) {
+        format!(
+            "WITH new AS (INSERT INTO late (writer) VALUES ({number}) RETURNING id) SELECT id, pg_sleep({seconds}) FROM new;"
+        )
+    } else {
+        format!("INSERT INTO late (writer) VALUES ({number}), ({number} + SLEEP({seconds}));")
+    }
+}
