@@ -17,6 +17,8 @@
 //!
 //! This room knows no folders and no databases: it sees `io::Read` and `io::Write`.
 
+pub mod ahead;
+mod behind;
 mod csv;
 mod fault;
 mod fixed;
@@ -38,6 +40,7 @@ use std::io::Read;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use behind::Behind;
 pub use fault::{BadFile, BadRow, Place};
 pub use fixed::Span;
 pub use lines::Asides;

@@ -4,6 +4,7 @@
 //! What the face promises is what POSIX promises after a power cut, no more: a file's bytes are safe after
 //! [`Written::sync`], its name after [`Disk::sync_dir`] on its folder, a rename shows either name whole.
 
+mod early;
 mod fake;
 mod real;
 

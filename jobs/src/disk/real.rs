@@ -13,6 +13,7 @@ use rustix::{
     io::Errno,
 };
 
+use super::early::{Early, STRIDE};
 use super::{Disk, Entry, Meta, Written, folder};
 use crate::{error::Error, writers::Writers};
 
@@ -20,11 +21,34 @@ use crate::{error::Error, writers::Writers};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-struct Handle(File);
+/// A file being written.
+struct Handle {
+    file: File,
+    /// Bytes since the disk was last reminded.
+    since: usize,
+    early: Option<Early>,
+}
+
+impl Handle {
+    /// A long file goes to the disk while it is written.
+    fn remind(&mut self) -> io::Result<()> {
+        self.since = 0;
+        match &self.early {
+            Some(early) => early.remind(),
+            None => self.early.insert(Early::start(&self.file)?).remind(),
+        }
+        Ok(())
+    }
+}
 
 impl Write for Handle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        let taken = self.file.write(bytes)?;
+        self.since += taken;
+        if self.since >= STRIDE {
+            self.remind()?;
+        }
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -34,14 +58,19 @@ impl Write for Handle {
 
 impl Written for Handle {
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_all()
+        self.early.take().map_or(Ok(()), Early::end)?;
+        self.file.sync_all()
     }
 }
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> Result<Box<dyn Written>, Error> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
-        Ok(Box::new(Handle(file)))
+        Ok(Box::new(Handle {
+            file,
+            since: 0,
+            early: None,
+        }))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, Error> {

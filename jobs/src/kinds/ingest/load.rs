@@ -13,7 +13,7 @@ use super::create;
 use super::mapping::{Growth, Mapping};
 use super::params::{Mode, Table};
 use super::reading::Reading;
-use super::source::{PEEK, Source, broken, names, open};
+use super::source::{PEEK, Source, broken, names, open_ahead};
 use crate::context::Context;
 use crate::data::{Record, Rows};
 use crate::error::Error;
@@ -143,7 +143,7 @@ impl Unit<'_> {
     }
 
     fn open(&self, source: &Source) -> Result<Box<dyn Rows>, Fault> {
-        open(self.cx, &source.input)?.map_err(|error| broken(&source.input, error))
+        open_ahead(self.cx, &source.input)?.map_err(|error| broken(&source.input, error))
     }
 
     /// One try, in a transaction of its own.

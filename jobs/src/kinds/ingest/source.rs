@@ -5,7 +5,7 @@ use std::path::Path;
 use super::load::Fault;
 use crate::content;
 use crate::context::Context;
-use crate::data::{BadFile, Format, Place, Reading as Layout, Record, Rows, Step};
+use crate::data::{BadFile, Format, Place, Reading as Layout, Record, Rows, Step, ahead};
 use crate::error::Error;
 use crate::input::Input;
 use crate::ledger;
@@ -17,6 +17,9 @@ pub(super) const PEEK: u64 = 1_000;
 /// Rows between two looks at stop requests and progress.
 pub(super) const STRIDE: u64 = 256;
 
+/// So many bytes of a file are worth a thread that reads it ahead.
+const LONG: u64 = 512 << 10;
+
 /// Opens a file for its rows; the outer error is the disk's, the inner one the file's.
 pub(super) fn open(cx: &Context, input: &Input) -> Result<Result<Box<dyn Rows>, BadFile>, Error> {
     let Some(format) = Format::of(&input.name) else {
@@ -26,6 +29,20 @@ pub(super) fn open(cx: &Context, input: &Input) -> Result<Result<Box<dyn Rows>, 
     };
     let file = cx.disk().open(&input.path)?;
     Ok(Layout::of(format, &input.name).open(file))
+}
+
+/// Opens a file for its load: as [`open`], but a long one is read ahead by a thread, while its rows go to the database.
+pub(super) fn open_ahead(
+    cx: &Context,
+    input: &Input,
+) -> Result<Result<Box<dyn Rows>, BadFile>, Error> {
+    match Format::of(&input.name) {
+        Some(format) if input.meta.length >= LONG => {
+            let file = cx.disk().open(&input.path)?;
+            Ok(ahead::open(Layout::of(format, &input.name), file))
+        }
+        _ => open(cx, input),
+    }
 }
 
 /// The names of a file's columns, from its first rows or from all.
