@@ -98,7 +98,10 @@ pub fn prepare(db: &mut dyn Connection) -> db::Result<()> {
     let made = db.execute(&db.dialect().create_table(&table, &info), &[]);
     // another job may have made it in the meantime
     match made {
-        Err(error) if db.dictionary(&table)?.is_none() => Err(error),
+        Err(error) if db.dictionary(&table)?.is_none() => {
+            let action = format!("making the ledger's table {TABLE}");
+            Err(db::Error::new(error.kind(), action).because(error))
+        }
         _ => Ok(()),
     }
 }

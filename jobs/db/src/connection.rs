@@ -31,6 +31,17 @@ pub trait Connection: Send {
     /// [`Loader::finish`] commits them. A loader that is dropped unfinished leaves nothing behind.
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>>;
 
+    /// As [`Connection::load`], for a caller that keeps the table's description from [`Connection::dictionary`]: many
+    /// small loads need not ask for it each time. A description that is not the table's any more makes the load fail.
+    fn load_known<'c>(
+        &'c mut self,
+        into: &Load<'_>,
+        info: &TableInfo,
+    ) -> Result<Box<dyn Loader + 'c>> {
+        let _asked_again = info;
+        self.load(into)
+    }
+
     /// Begins a transaction that means to write.
     fn begin(&mut self) -> Result<()>;
 

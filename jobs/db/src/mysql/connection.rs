@@ -22,6 +22,8 @@ pub(super) struct MysqlConnection {
     canceller: Arc<super::stop::Stopper>,
     /// The URL, for messages.
     name: String,
+    /// The table that was loaded into last, with what it was known as.
+    target: Option<(TableName, TableInfo)>,
 }
 
 pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection>> {
@@ -40,10 +42,22 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
         canceller: Arc::clone(&link.stopper),
         link: Some(link),
         name: url.redacted(),
+        target: None,
     }))
 }
 
 impl MysqlConnection {
+    fn start_load<'c>(
+        &'c mut self,
+        into: &Load<'_>,
+        info: TableInfo,
+        action: String,
+    ) -> Result<Box<dyn Loader + 'c>> {
+        self.with("setting a time limit", |link| link.keep_limit(true))?;
+        let loader = MysqlLoader::start(&mut self.link, into, info, action)?;
+        Ok(Box::new(loader))
+    }
+
     fn action(&self, doing: &str) -> String {
         format!("{doing} on {}", self.name)
     }
@@ -110,13 +124,21 @@ impl Connection for MysqlConnection {
             return Err(Error::new(ErrorKind::Missing, &action).because("there is no such table"));
         };
         dictionary::refuse_without_transactions(self, into.table, &action)?;
-        self.with("setting a time limit", |link| link.keep_limit(true))?;
-        Ok(Box::new(MysqlLoader::start(
-            &mut self.link,
-            into,
-            info,
-            action,
-        )?))
+        self.start_load(into, info, action)
+    }
+
+    fn load_known<'c>(
+        &'c mut self,
+        into: &Load<'_>,
+        info: &TableInfo,
+    ) -> Result<Box<dyn Loader + 'c>> {
+        let action = format!("loading into {} on {}", into.table, self.name);
+        let last = self.target.as_ref();
+        if last.is_none_or(|(table, known)| table != into.table || known != info) {
+            dictionary::refuse_without_transactions(self, into.table, &action)?;
+            self.target = Some((into.table.clone(), info.clone()));
+        }
+        self.start_load(into, info.clone(), action)
     }
 
     fn begin(&mut self) -> Result<()> {

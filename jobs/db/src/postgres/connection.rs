@@ -1,7 +1,7 @@
 //! Statements and transactions of one connection.
 
 use super::dialect::Postgres;
-use super::dictionary;
+use super::dictionary::{self, Keys};
 use super::fault::{Trouble, fault};
 use super::loader::PostgresLoader;
 use super::login::log_in;
@@ -29,6 +29,8 @@ pub(super) struct PostgresConnection {
     session: Session,
     /// The URL, for messages.
     name: String,
+    /// The table that was loaded into last, with what it was known as, and the names of its keys.
+    target: Option<(TableName, TableInfo, Arc<Keys>)>,
     /// The server's time limit was changed within a transaction, whose end may undo that.
     limit_in_doubt: bool,
 }
@@ -38,6 +40,7 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
     Ok(Box::new(PostgresConnection {
         session: log_in(url, options)?,
         name: url.redacted(),
+        target: None,
         limit_in_doubt: false,
     }))
 }
@@ -55,6 +58,17 @@ impl PostgresConnection {
         self.session
             .run(sql)
             .map_err(|trouble| self.fault(doing, trouble))
+    }
+
+    fn start_load<'c>(
+        &'c mut self,
+        into: &Load<'_>,
+        info: &TableInfo,
+        keys: Arc<Keys>,
+        action: String,
+    ) -> Result<Box<dyn Loader + 'c>> {
+        let loader = PostgresLoader::start(&mut self.session, into, info, keys, action)?;
+        Ok(Box::new(loader))
     }
 
     /// Runs one statement; returns the number that the server ends it with.
@@ -168,14 +182,25 @@ impl Connection for PostgresConnection {
         let Some(info) = self.dictionary(into.table)? else {
             return Err(Error::new(ErrorKind::Missing, &action).because("there is no such table"));
         };
-        let keys = dictionary::key_names(self, into.table)?;
-        Ok(Box::new(PostgresLoader::start(
-            &mut self.session,
-            into,
-            &info,
-            keys,
-            action,
-        )?))
+        let keys = Arc::new(dictionary::key_names(self, into.table)?);
+        self.start_load(into, &info, keys, action)
+    }
+
+    fn load_known<'c>(
+        &'c mut self,
+        into: &Load<'_>,
+        info: &TableInfo,
+    ) -> Result<Box<dyn Loader + 'c>> {
+        let keys = match &self.target {
+            Some((table, known, keys)) if table == into.table && known == info => Arc::clone(keys),
+            _ => {
+                let keys = Arc::new(dictionary::key_names(self, into.table)?);
+                self.target = Some((into.table.clone(), info.clone(), Arc::clone(&keys)));
+                keys
+            }
+        };
+        let action = format!("loading into {} on {}", into.table, self.name);
+        self.start_load(into, info, keys, action)
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -19,6 +19,7 @@ use crate::{
     Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result,
     TableInfo,
 };
+use std::sync::Arc;
 use tokio_postgres::Statement;
 
 /// How much is gathered before it is sent.
@@ -33,7 +34,7 @@ pub(super) struct PostgresLoader<'c> {
     pub(super) action: String,
     pub(super) columns: Vec<ColumnInfo>,
     pub(super) kinds: Vec<Kind>,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
     pub(super) suspicion: Suspicion,
     pub(super) plan: Plan,
     copy: Statement,
@@ -60,7 +61,7 @@ impl<'c> PostgresLoader<'c> {
         session: &'c mut Session,
         into: &Load<'_>,
         info: &TableInfo,
-        keys: Keys,
+        keys: Arc<Keys>,
         action: String,
     ) -> Result<Self> {
         let targets = info.resolve(into.columns, &action)?;

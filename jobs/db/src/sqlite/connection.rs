@@ -201,13 +201,18 @@ impl Connection for SqliteConnection {
             .ok_or_else(|| {
                 Error::new(ErrorKind::Missing, &action).because("there is no such table")
             })?;
-        Ok(Box::new(SqliteLoader::start(
-            &self.inner,
-            &self.watch,
-            into,
-            &info,
-            action,
-        )?))
+        self.load_known(into, &info)
+    }
+
+    fn load_known<'c>(
+        &'c mut self,
+        into: &Load<'_>,
+        info: &TableInfo,
+    ) -> Result<Box<dyn Loader + 'c>> {
+        self.watch.start();
+        let action = format!("loading into {} on {}", into.table, self.name);
+        let loader = SqliteLoader::start(&self.inner, &self.watch, into, info, action)?;
+        Ok(Box::new(loader))
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -164,9 +164,7 @@ impl Unit<'_> {
         self.run_sql("before-sql", self.table.before_sql.as_deref())?;
         let info = self.target(&name)?;
         if self.table.mode == Mode::Replace {
-            let sql = self.emptying(&name);
-            let _step = self.cx.step("emptying the table", STEP);
-            self.db.execute(&sql, &[])?;
+            self.empty(&name, &info)?;
         }
         let (mut tally, mut kept) = (Tally::default(), 0);
         for ((source, columns), entry) in self.sources.iter().zip(columns).zip(entries) {
@@ -206,8 +204,18 @@ impl Unit<'_> {
     }
 
     /// What `replace` does before the rows: readers go on to see the old ones until the commit, as TRUNCATE would not let them.
-    fn emptying(&self, name: &TableName) -> String {
-        format!("DELETE FROM {}", self.db.dialect().qualify(name))
+    /// The bulk path is opened once before, for it refuses tables that could not take the rows back.
+    fn empty(&mut self, name: &TableName, info: &TableInfo) -> Result<(), Fault> {
+        let columns = Mapping::default().columns_or_any(info);
+        let probe = Load {
+            table: name,
+            columns: &columns,
+            mode: Clash::Append,
+        };
+        drop(self.db.load(&probe)?);
+        let sql = format!("DELETE FROM {}", self.db.dialect().qualify(name));
+        let _step = self.cx.step("emptying the table", STEP);
+        Ok(self.db.execute(&sql, &[]).map(drop)?)
     }
 
     /// Whether each file is still the one whose hash the ledger has.
@@ -311,7 +319,7 @@ impl Unit<'_> {
                 .batch()
                 .map(|_| file.position.max(begun.position) + 1);
             let more = {
-                let loader = self.db.load(&into)?;
+                let loader = self.db.load_known(&into, info)?;
                 file.batch(self.cx, loader, self.table.batch())?
             };
             file.bad.publish()?;
@@ -330,7 +338,7 @@ impl Unit<'_> {
         }
         if let Some(left_out) = file.mapping.left_out() {
             log::warn!(
-                "{}: the table {name} has no column for {left_out}",
+                "{}: the table {name} takes no value for {left_out}",
                 source.input.name
             );
         }

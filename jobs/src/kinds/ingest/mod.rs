@@ -131,7 +131,7 @@ fn acceptable(params: &Params, at: usize, table: &Table) -> Result<(), Invalid> 
             .and_then(|sql| db::statement::ending_transaction(sql, dialect));
         if let Some(head) = ends {
             let message = format!(
-                "`{head}` would end the transaction of the file ({} commits there): run it as a job of its own",
+                "`{head}` would end the transaction that the file is loaded in ({}); it has to run apart from the load",
                 dialect.name()
             );
             return wrong(attribute, message);

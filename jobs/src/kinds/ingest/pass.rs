@@ -303,7 +303,7 @@ fn is_of_all(error: &Error) -> bool {
     match error {
         Error::Database(error) => matches!(
             error.kind(),
-            ErrorKind::Connect | ErrorKind::Full | ErrorKind::Cancelled | ErrorKind::Invalid
+            ErrorKind::Connect | ErrorKind::Full | ErrorKind::Cancelled
         ),
         Error::Io { source, .. } => {
             use std::io::ErrorKind::{IsADirectory, PermissionDenied};
