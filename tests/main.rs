@@ -11,6 +11,7 @@ mod extract_parts;
 mod faults;
 mod hang;
 mod ingest_faults;
+mod ingest_rejects;
 mod lab;
 mod late_commits;
 mod report;
