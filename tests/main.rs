@@ -6,6 +6,7 @@
 mod attributes;
 mod commands;
 mod crash;
+mod evil_input;
 mod exactly_once;
 mod extract_parts;
 mod faults;

@@ -8,6 +8,9 @@ use flate2::write::GzEncoder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Logarithm of the memory that a Zstandard stream may make its reader hold: 32 MiB, what levels up to 20 ask for.
+const WINDOW: u32 = 25;
+
 /// How a file's bytes are packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -55,7 +58,11 @@ impl Compression {
                 64 << 10,
                 input,
             ))),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(input)?),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(input)?;
+                decoder.window_log_max(WINDOW)?;
+                Box::new(decoder)
+            }
         })
     }
 }

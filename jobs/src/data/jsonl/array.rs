@@ -6,10 +6,11 @@ use super::super::fault::{BadFile, Place};
 use super::super::record::{Columns, Record};
 use super::super::text::Text;
 use super::super::{Limits, Rows, Step};
+use super::object;
 use super::reader::{FOREIGN, read_object};
 
-/// Brackets inside each other in one row; the parser takes no more either.
-const DEPTH: usize = 127;
+/// Brackets inside each other in one row: those of a value, and the row's own.
+const DEPTH: usize = object::DEPTH + 1;
 
 /// Where in the file the next row is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 use super::super::Limits;
 use super::super::record::{Columns, Record};
 
+/// Arrays and objects inside each other in one value.
+pub(super) const DEPTH: usize = 127;
+
 /// Reads the object that `text` holds into the record; tells what is wrong with it otherwise.
 pub(super) fn read(
     text: &str,
@@ -157,8 +160,13 @@ fn append_value(record: &mut Record, column: usize, json: &str) -> Result<(), St
             record.close_text(column);
         }
         Some(b'{' | b'[') => {
-            append_compact(record.buffer(), json.as_bytes());
+            let deepest = append_compact(record.buffer(), json.as_bytes());
             record.close_text(column);
+            if deepest > DEPTH {
+                return Err(format!(
+                    "more than {DEPTH} arrays and objects inside each other"
+                ));
+            }
         }
         Some(first) => {
             let text = match first {
@@ -174,8 +182,9 @@ fn append_value(record: &mut Record, column: usize, json: &str) -> Result<(), St
     Ok(())
 }
 
-/// Appends a nested value without the white space around its tokens.
-fn append_compact(out: &mut Vec<u8>, json: &[u8]) {
+/// Appends a nested value without the white space around its tokens; tells how deep it goes.
+fn append_compact(out: &mut Vec<u8>, json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
     let mut quoted = false;
     let mut escaped = false;
     for &byte in json {
@@ -186,9 +195,16 @@ fn append_compact(out: &mut Vec<u8>, json: &[u8]) {
             continue;
         } else {
             quoted = byte == b'"';
+            match byte {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
         }
         out.push(byte);
     }
+    deepest
 }
 
 #[cfg(test)]
@@ -240,7 +256,14 @@ mod tests {
             let reason = cells(row).unwrap_err();
             assert!(reason.contains(word), "{row}: {reason}");
         }
-        assert!(cells(&format!("{{\"a\":{}}}", "[".repeat(100_000))).is_err());
+        for (depth, fine) in [(127, true), (128, false), (100_000, false)] {
+            let value = "[".repeat(depth) + &"]".repeat(depth);
+            assert_eq!(
+                cells(&format!("{{\"a\":{value}}}")).is_ok(),
+                fine,
+                "{depth}"
+            );
+        }
     }
 
     #[test]

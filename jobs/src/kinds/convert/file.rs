@@ -201,6 +201,7 @@ impl Work<'_> {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Rows>, Trouble> {
+        self.order.settings.check_length(input.meta.length)?;
         // Of a workbook, all is unpacked once before the first row.
         let _step = self.cx.step("open the file", OPENING);
         let reading = self.order.settings.reading(&input.name);

@@ -6,7 +6,8 @@ use super::columns::Target;
 use super::params::{Column, Kind, Params, Unmatched};
 use super::value::Type;
 use crate::data::{
-    Asides, CsvLayout, Layout, Limits, Pattern, Reading, SheetLayout, Span, XmlLayout, encoding_of,
+    Asides, BadFile, CsvLayout, Layout, Limits, Pattern, Place, Reading, SheetLayout, Span,
+    XmlLayout, encoding_of,
 };
 use crate::input::Marker;
 use crate::job::Invalid;
@@ -38,7 +39,17 @@ impl Settings {
         }
     }
 
-    /// Whether files bring their columns row by row, so that a whole file must be read to know them.
+    /// Tells a file that is too long to be looked at.
+    pub(super) fn check_length(&self, length: u64) -> Result<(), BadFile> {
+        let most = self.limits.workbook as u64;
+        if !self.is_text() && length > most {
+            let reason = format!("the workbook is larger than {most} bytes");
+            return Err(BadFile::content(Place::of_row(0), reason));
+        }
+        Ok(())
+    }
+
+    /// Whether files name all their columns before the first row; else a whole file must be read to know them.
     pub(super) fn has_fixed_columns(&self) -> bool {
         self.layout.has_fixed_columns()
     }
