@@ -414,10 +414,19 @@ fn modes(server: &str, name: &str) {
         );
         lab.write(&format!("in/{mode}_2.csv"), "name,id\nsecond,2\nsecond,4\n");
     }
+    for file in 1..=5 {
+        lab.write(
+            &format!("in/fresh_{file}.csv"),
+            format!("id,day,name\n{file},2024-02-29,0{file}\n"),
+        );
+    }
+    tables.push_str(r#"<table match="fresh_*" name="fresh" create="true" key="id"/>"#);
     let job = format!(
         r#"<ingest name="m" workers="4"><target url="{url}"/><input dir="in"/>{tables}</ingest>"#
     );
     lab.good("jobs", ["run", &job]);
+    let fresh = "SELECT count(*), min(name), max(name) FROM fresh WHERE day = '2024-02-29'";
+    assert_eq!(services::ask(&url, fresh).trim(), "5|01|05");
     let rows = |mode: &str| {
         let found = services::ask(
             &url,

@@ -22,7 +22,7 @@ use crate::ledger::{self, Entry, Progress};
 use crate::rejects::Parts;
 
 /// What one statement that cannot beat may take.
-const STEP: Duration = Duration::from_secs(600);
+pub(super) const STEP: Duration = Duration::from_secs(600);
 
 /// What became of a unit.
 #[derive(Debug)]
@@ -155,8 +155,12 @@ impl Unit<'_> {
             let _step = self.cx.step("making the table", STEP);
             create::make(self.cx, self.db, self.table, &name, self.sources)?;
         }
-        self.db.begin()?;
-        let entries = self.enter()?;
+        let entries = {
+            // another transaction may be in the way for a while
+            let _step = self.cx.step("begin", STEP);
+            self.db.begin()?;
+            self.enter()?
+        };
         if entries.iter().all(|entry| *entry == Entry::Loaded) {
             self.db.rollback()?;
             return Ok(Fate::Known);

@@ -7,7 +7,7 @@
 //! `replace` empties the table by DELETE inside the transaction: readers see the old rows or the new ones, never half.
 //! **Order.** Files are taken by table, then by name. With several workers the files of one table keep that order unless its mode is `insert`, where
 //! it changes nothing but which of two files brings a doubled key first.
-//! **Where it ends.** A file delivered again under the same name with the same content counts as loaded; with `upsert` and `replace`
+//! **Where it ends.** With `commit="N"` a file that is replaced by another while it is loaded leaves what was committed of it. A file delivered again under the same name with the same content counts as loaded; with `upsert` and `replace`
 //! only as long as the name has not brought another content since. In mode `insert` without any unique key the
 //! table cannot tell rows apart; the ledger alone keeps them single. An operator who empties the ledger takes the guarantee with it, and
 //! so does SQL of the job's own that commits inside a procedure, out of sight; it is found out afterwards, and told.

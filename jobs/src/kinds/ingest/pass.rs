@@ -20,7 +20,7 @@ use crate::job::{Count, Tally};
 use crate::ledger;
 
 /// How often a load is tried again that met a deadlock, or whose connection broke.
-const TRIES: u32 = 4;
+const TRIES: u32 = 6;
 
 /// Loaded files are moved away together, so many at most or so long after their load: each move has to reach the disk.
 const TOGETHER: usize = 256;

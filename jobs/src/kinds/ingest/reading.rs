@@ -3,7 +3,7 @@
 use db::{Loader, Reject, TableInfo};
 
 use super::bad::Bad;
-use super::load::{Fault, of_rows};
+use super::load::{Fault, STEP, of_rows};
 use super::mapping::{Growth, Mapping};
 use super::source::{STRIDE, broken};
 use crate::context::Context;
@@ -81,7 +81,9 @@ impl Reading<'_> {
             }
         };
         self.pace(cx)?;
+        let ending = cx.step("ending a load", STEP);
         let loaded = loader.finish().map_err(of_rows)?;
+        drop(ending);
         self.refuse(&places, loaded.rejects)?;
         self.kept += loaded.skipped;
         self.tally.written += loaded.rows;

@@ -49,6 +49,11 @@ pub(super) fn open_ahead(
 pub(super) fn names(cx: &Context, input: &Input, most: Option<u64>) -> Result<Vec<String>, Fault> {
     let mut rows = open(cx, input)?.map_err(|error| broken(input, error))?;
     let mut record = Record::new();
+    // the header of such a file names them all
+    let most = match Format::of(&input.name) {
+        Some(Format::Csv) => Some(1),
+        _ => most,
+    };
     let mut read = 0;
     while most.is_none_or(|most| read < most) {
         // a row that cannot be read is met again by the load itself
