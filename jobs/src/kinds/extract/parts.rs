@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::data::{Column, Compression, Format, Writer};
+use crate::data::{Behind, Column, Compression, Format, Writer};
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::publish::{Author, Draft, Sealed};
@@ -85,7 +85,7 @@ pub(super) struct Parts<'a> {
     desk: Desk,
     shelf: &'a Shelf,
     columns: Vec<Column>,
-    open: Option<Writer<Draft>>,
+    open: Option<Behind<Draft>>,
     sealed: Vec<Sealed>,
     /// Rows and bytes that progress has been told of.
     told: (u64, u64),
@@ -130,7 +130,7 @@ impl<'a> Parts<'a> {
             self.open = Some(self.begin()?);
         }
         if let Some(part) = &mut self.open {
-            let written = part.row(cells);
+            let written = part.row(cells.iter().copied());
             written.map_err(|error| writing(&self.shelf.folder, error))?;
             self.rows += 1;
         }
@@ -143,7 +143,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn begin(&self) -> Result<Writer<Draft>, Error> {
+    fn begin(&self) -> Result<Behind<Draft>, Error> {
         let (shelf, desk) = (self.shelf, &self.desk);
         let target = shelf.folder.join(format!(
             "{}_{}_{}.{}{}",
@@ -154,13 +154,14 @@ impl<'a> Parts<'a> {
             shelf.compression.ending()
         ));
         let draft = Draft::create(&desk.disk, &target, &desk.author)?;
-        Writer::new(draft, shelf.format, shelf.compression, &self.columns)
-            .map_err(|error| writing(&shelf.folder, error))
+        let writer = Writer::new(draft, shelf.format, shelf.compression, &self.columns)
+            .map_err(|error| writing(&shelf.folder, error))?;
+        Ok(Behind::new(writer, self.columns.len()))
     }
 
     /// Rows and bytes since the last time it was asked.
     pub(super) fn pace(&mut self) -> (u64, u64) {
-        let bytes = self.bytes + self.open.as_ref().map_or(0, Writer::bytes);
+        let bytes = self.bytes + self.open.as_ref().map_or(0, Behind::bytes);
         let news = (self.rows - self.told.0, bytes.saturating_sub(self.told.1));
         self.told = (self.rows, bytes);
         news
@@ -168,10 +169,10 @@ impl<'a> Parts<'a> {
 
     fn seal(&mut self) -> Result<(), Error> {
         if let Some(part) = self.open.take() {
-            self.bytes += part.bytes();
-            let draft = part
+            let (draft, bytes) = part
                 .finish()
                 .map_err(|error| writing(&self.shelf.folder, error))?;
+            self.bytes += bytes;
             self.sealed.push(draft.seal()?);
         }
         Ok(())
