@@ -261,7 +261,11 @@ impl Context {
         Ok(self.state.insert(state))
     }
 
-    fn open_state(&self) -> Result<State, Error> {
+    /// What the job remembers, once more: for threads that commit on their own. As [`Context::state`] otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_state(&self) -> Result<State, Error> {
         let path = state_file(&self.world.home, &self.world.job);
         if self.world.looking && self.disk.look(&path)?.is_none() {
             return Ok(State::fake(&FakeDisk::new(), &self.world.job));

@@ -25,5 +25,6 @@ pub mod runner;
 pub mod schema;
 pub mod state;
 pub mod stop;
+mod transfer;
 pub mod world;
 pub mod writers;

@@ -4,9 +4,11 @@
 mod convert;
 mod exec;
 mod extract;
+mod fileserver;
 mod ingest;
 mod report;
 mod sweep;
+mod tcp;
 
 use crate::job::Kind;
 
@@ -15,9 +17,11 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<convert::Convert>(),
     Kind::of::<exec::Exec>(),
     Kind::of::<extract::Extract>(),
+    Kind::of::<fileserver::Fileserver>(),
     Kind::of::<ingest::Ingest>(),
     Kind::of::<report::Report>(),
     Kind::of::<sweep::Sweep>(),
+    Kind::of::<tcp::Tcp>(),
 ];
 
 /// The built-in kind of that name.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Store;
+use super::{Each, Store};
 use crate::{disk::FakeDisk, error::Error};
 
 pub(super) struct Fake {
@@ -35,6 +35,13 @@ impl Store for Fake {
 
     fn list(&self) -> Result<Vec<(String, String)>, Error> {
         Ok(self.values()?.into_iter().collect())
+    }
+
+    fn each(&self, prefix: &str, each: &mut Each<'_>) -> Result<(), Error> {
+        let values = self.values()?;
+        let own = values.range(prefix.to_owned()..);
+        own.take_while(|(name, _)| name.starts_with(prefix))
+            .try_for_each(|(name, text)| each(name, text))
     }
 
     fn apply(&mut self, changes: &[(String, Option<String>)]) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Store;
+use super::{Each, Store};
 use crate::error::Error;
 
 /// Layout of the file, in `PRAGMA user_version`.
@@ -99,6 +99,24 @@ impl Store for File {
     fn list(&self) -> Result<Vec<(String, String)>, Error> {
         self.read()
             .map_err(|error| failed("read", &self.path, error))
+    }
+
+    fn each(&self, prefix: &str, each: &mut Each<'_>) -> Result<(), Error> {
+        let failed = |error| failed("read", &self.path, error);
+        // no name goes on with the last of all characters
+        let end = format!("{prefix}\u{10ffff}");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT name, value FROM memory WHERE name >= ?1 AND name < ?2 ORDER BY name",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query([prefix, end.as_str()]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let text = |at| row.get_ref(at).and_then(|value| Ok(value.as_str()?));
+            each(text(0).map_err(failed)?, text(1).map_err(failed)?)?;
+        }
+        Ok(())
     }
 
     fn apply(&mut self, changes: &[(String, Option<String>)]) -> Result<(), Error> {

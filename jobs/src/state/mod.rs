@@ -19,10 +19,14 @@ use crate::{
 /// A job's memory.
 pub struct State(Box<dyn Store>);
 
+/// What looks at names and values one by one.
+type Each<'a> = dyn FnMut(&str, &str) -> Result<(), Error> + 'a;
+
 /// Where a memory is kept.
 trait Store: Send {
     fn load(&self, name: &str) -> Result<Option<String>, Error>;
     fn list(&self) -> Result<Vec<(String, String)>, Error>;
+    fn each(&self, prefix: &str, each: &mut Each<'_>) -> Result<(), Error>;
     fn apply(&mut self, changes: &[(String, Option<String>)]) -> Result<(), Error>;
 }
 
@@ -94,6 +98,19 @@ impl State {
                 "the state {name} is not what this job writes: {error}; see `jobs state`"
             ))
         })
+    }
+
+    /// Shows every name that begins with `prefix`, and its value as JSON, in name order, one at a time: for memories that
+    /// hold very many.
+    ///
+    /// # Errors
+    /// When the memory cannot be read, and what `each` gives.
+    pub fn each(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(&str, &str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.0.each(prefix, each)
     }
 
     /// Sets one value, durably.
@@ -181,6 +198,18 @@ mod tests {
             .map(|(name, _)| name)
             .collect();
         assert_eq!(names, ["plan", "站"]);
+        let mut seen = Vec::new();
+        let mut see = |name: &str, text: &str| {
+            seen.push((name.to_owned(), text.to_owned()));
+            Ok(())
+        };
+        state.each("pl", &mut see).unwrap();
+        state.each("q", &mut see).unwrap();
+        state.each("站", &mut see).unwrap();
+        assert_eq!(
+            seen,
+            [("plan", r#"["a",1]"#), ("站", r#""x""#)].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
         state.delete("plan").unwrap();
         state.reset().unwrap();
         assert_eq!(state.all().unwrap(), []);

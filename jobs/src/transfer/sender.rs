@@ -1,0 +1,556 @@
+//! The sending end of an operation: offers what its [`Origin`] finds, sends what is wanted, and tells the origin what is
+//! durable at the other side. The client plays it in a put, the server in a get.
+//!
+//! Offers and bytes go out without waiting for answers, so a long way costs nothing but time; what is on its way is bounded
+//! in files and in bytes. A file that changes while it is sent is abandoned.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    book::{Book, Effect},
+    fields::Malformed,
+    frame::{BLOCK, Type},
+    host::{Host, Silent},
+    landing::{self, SMALL},
+    link::{self, Incoming, Outgoing},
+    message::{Code, Message, Offer, Packed, Refusal, put_packed},
+    name::Name,
+    proof::Digest,
+    scan::{Found, Next},
+    tree::Tree,
+};
+use crate::{error::Error, stop::Stop};
+
+mod large;
+use large::Large;
+
+/// Files on their way at most.
+const MAX_FILES: usize = 4096;
+/// Files in one offer.
+const OFFERS: usize = 240;
+/// Files in one frame of offers: so many with the longest names fit.
+const IN_A_FRAME: usize = 60;
+/// Bytes of small files kept in memory until they are answered.
+const KEPT: usize = 8 << 20;
+/// Bytes of small files that make a pack worth sending, and the files in one.
+const PACK: usize = 1 << 20;
+const PACK_FILES: usize = 512;
+/// Bytes of answers that may wait to be read before the other side counts as hostile.
+const CHATTER: usize = 16 << 20;
+/// The longest wait for an answer between two looks round.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Where files come from, and what becomes of them.
+pub(crate) trait Origin {
+    /// The next file to offer.
+    fn next(&mut self) -> Result<Next, Error>;
+    /// A file's path below the root of the tree.
+    fn path(&self, name: &Name) -> String;
+    /// These files are safe at the other side: they are remembered, deleted or moved.
+    ///
+    /// # Errors
+    /// What makes going on pointless; one file that cannot be deleted is not.
+    fn settle(&mut self, files: &[Found]) -> Result<(), Error>;
+    /// This file did not get there, and why.
+    fn missed(&mut self, file: &Found, why: &Refusal);
+}
+
+/// What an operation moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Files that are safe at the other side.
+    pub(crate) files: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Files that could not be sent.
+    pub(crate) missed: u64,
+}
+
+/// A file on its way.
+struct Item {
+    found: Found,
+    /// A small file's bytes, if they were read already.
+    bytes: Option<Vec<u8>>,
+    hash: Option<Digest>,
+}
+
+/// The two halves of a link, and the wish to stop.
+pub(crate) struct Ends<'a> {
+    pub(crate) incoming: &'a mut Incoming,
+    pub(crate) outgoing: &'a Outgoing,
+    pub(crate) stop: &'a Stop,
+}
+
+/// Sends everything that the origin finds. `eager` reads and hashes small files before they are offered: one round trip
+/// less where they are most likely wanted.
+///
+/// # Errors
+/// When the connection is gone or the other side breaks the protocol; the connection is then shut.
+pub(crate) fn send(
+    ends: Ends<'_>,
+    tree: &Arc<Tree>,
+    origin: &mut dyn Origin,
+    host: &dyn Host,
+    eager: bool,
+) -> Result<Moved, Error> {
+    let Ends {
+        incoming,
+        outgoing,
+        stop,
+    } = ends;
+    let unread = &AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (told, tell) = mpsc::channel();
+        let ears = thread::Builder::new()
+            .name("answers".to_owned())
+            .spawn_scoped(scope, move || {
+                let silent = Silent(stop.clone());
+                loop {
+                    let message = incoming.message(&silent);
+                    let last = !matches!(&message, Ok(message) if *message != Message::Finished);
+                    let length = incoming.payload().len();
+                    let full = unread.fetch_add(length, Ordering::Relaxed) > CHATTER;
+                    let message = if full {
+                        Err(incoming.broken(Malformed("more answers than questions")))
+                    } else {
+                        message
+                    };
+                    if told.send((message, length)).is_err() || last || full {
+                        return;
+                    }
+                }
+            });
+        let ears = ears.map_err(|error| Error::Internal(format!("start a thread: {error}")))?;
+        let mut sending = Sending {
+            outgoing,
+            tree,
+            origin,
+            host,
+            eager,
+            book: Book::default(),
+            kept: 0,
+            pack: Pack::default(),
+            wanted: VecDeque::new(),
+            small: VecDeque::new(),
+            large: None,
+            found_all: false,
+            rest: None,
+            unread,
+            moved: Moved::default(),
+        };
+        let result = sending.run(&tell);
+        if let Err(error) = &result {
+            outgoing.give_up(landing::refusal(error), host);
+            outgoing.wire().shut();
+        }
+        drop(tell);
+        let moved = sending.moved;
+        // it returns as soon as the wire is shut, or the other side has finished
+        let _ended = ears.join();
+        result.map(|()| moved)
+    })
+}
+
+#[derive(Default)]
+struct Pack {
+    payload: Vec<u8>,
+    ids: Vec<u32>,
+}
+
+type Told = (Result<Message, Error>, usize);
+
+struct Sending<'a> {
+    outgoing: &'a Outgoing,
+    tree: &'a Arc<Tree>,
+    origin: &'a mut dyn Origin,
+    host: &'a dyn Host,
+    eager: bool,
+    book: Book<Item>,
+    /// Bytes of small files in memory.
+    kept: usize,
+    pack: Pack,
+    /// Large files that are wanted, with what the other side has of them.
+    wanted: VecDeque<(u32, Vec<(u64, Digest)>)>,
+    small: VecDeque<u32>,
+    large: Option<Large>,
+    found_all: bool,
+    /// When the origin wants to be asked again.
+    rest: Option<Instant>,
+    unread: &'a AtomicUsize,
+    moved: Moved,
+}
+
+impl Sending<'_> {
+    fn run(&mut self, tell: &Receiver<Told>) -> Result<(), Error> {
+        loop {
+            self.host.tick()?;
+            while let Ok(told) = tell.try_recv() {
+                self.hear(told)?;
+            }
+            // small files first: a large one must not keep them waiting
+            if self.send_small()? || self.offer()? || self.send_large()? {
+                continue;
+            }
+            if self.found_all && self.book.len() == 0 {
+                break;
+            }
+            match tell.recv_timeout(TICK) {
+                Ok(told) => self.hear(told)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.broken(Malformed("it finished too early")));
+                }
+            }
+        }
+        self.outgoing.send(&Message::Finish, self.host)?;
+        loop {
+            self.host.tick()?;
+            match tell.recv_timeout(TICK) {
+                Ok((Ok(Message::Finished), _)) => return Ok(()),
+                Ok((Err(error), _)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.broken(Malformed("it did not finish")));
+                }
+            }
+        }
+    }
+
+    fn broken(&self, why: Malformed) -> Error {
+        link::broken(self.outgoing.wire(), why)
+    }
+
+    fn hear(&mut self, (message, length): Told) -> Result<(), Error> {
+        self.unread.fetch_sub(length, Ordering::Relaxed);
+        match message? {
+            Message::Answer(answers) => {
+                let mut again = Vec::new();
+                for (id, verdict) in answers {
+                    let effect = self
+                        .book
+                        .answer(id, verdict)
+                        .map_err(|error| self.broken(error))?;
+                    self.act(id, effect, &mut again)?;
+                }
+                self.outgoing_offers(&again)
+            }
+            Message::Ack(acks) => self.acknowledged(acks),
+            _ => Err(self.broken(Malformed("a frame that has no place here"))),
+        }
+    }
+
+    fn act(&mut self, id: u32, effect: Effect<Item>, again: &mut Vec<Offer>) -> Result<(), Error> {
+        match effect {
+            Effect::Send(checkpoints) => {
+                let Some(item) = self.book.file(id) else {
+                    return Ok(());
+                };
+                if item.found.stat.size <= SMALL {
+                    self.small.push_back(id);
+                } else {
+                    self.wanted.push_back((id, checkpoints));
+                }
+            }
+            Effect::Wait => self.let_go(id),
+            Effect::Hash => self.hash(id, again)?,
+            Effect::Skipped(item) => self.forget(item.bytes),
+            Effect::Missed(item, refusal) => self.miss(item, &refusal),
+        }
+        Ok(())
+    }
+
+    /// A file whose bytes may be there already is read once for its hash, and offered again.
+    fn hash(&mut self, id: u32, again: &mut Vec<Offer>) -> Result<(), Error> {
+        let Some(item) = self.book.file(id) else {
+            return Ok(());
+        };
+        let found = item.found.clone();
+        let path = self.origin.path(&found.name);
+        self.host.doing(&format!("hashing {}", found.name));
+        let hashed = landing::hash_file(self.tree, &path, self.host);
+        match hashed {
+            Ok((hash, stat)) if stat.is_same(&found.stat) => {
+                if let Some(item) = self.book.file(id) {
+                    item.hash = Some(hash);
+                    again.push(offer(id, item));
+                }
+                Ok(())
+            }
+            Err(error @ Error::Stopped(_)) => Err(error),
+            other => self.abandon(id, other.err()),
+        }
+    }
+
+    fn outgoing_offers(&self, offers: &[Offer]) -> Result<(), Error> {
+        for part in offers.chunks(IN_A_FRAME) {
+            self.outgoing
+                .send(&Message::Offer(part.to_vec()), self.host)?;
+        }
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, acks: Vec<(u32, Option<Refusal>)>) -> Result<(), Error> {
+        let (mut done, mut ids) = (Vec::new(), Vec::new());
+        for (id, refusal) in acks {
+            let item = self
+                .book
+                .ack(id, refusal.is_some())
+                .map_err(|error| self.broken(error))?;
+            match (item, refusal) {
+                (Some(item), None) => {
+                    self.moved.files += 1;
+                    self.moved.bytes += item.found.stat.size;
+                    self.host.moved(1, 0);
+                    self.forget(item.bytes);
+                    done.push(item.found);
+                    ids.push(id);
+                }
+                (Some(item), Some(refusal)) => self.miss(item, &refusal),
+                (None, _) => {}
+            }
+        }
+        self.origin.settle(&done)?;
+        if !ids.is_empty() {
+            self.outgoing.send(&Message::Settled(ids), self.host)?;
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, item: Item, why: &Refusal) {
+        self.moved.missed += 1;
+        self.origin.missed(&item.found, why);
+        self.forget(item.bytes);
+    }
+
+    fn forget(&mut self, bytes: Option<Vec<u8>>) {
+        self.kept -= bytes.map_or(0, |bytes| bytes.len());
+    }
+
+    /// The bytes of a small file are not needed any more.
+    fn let_go(&mut self, id: u32) {
+        let bytes = self.book.file(id).and_then(|item| item.bytes.take());
+        self.forget(bytes);
+    }
+
+    /// A file that is not what it was: it stays for the next pass. One that cannot be read is told.
+    fn abandon(&mut self, id: u32, why: Option<Error>) -> Result<(), Error> {
+        if let Some(item) = self.book.abandon(id) {
+            match why {
+                Some(error) if !is_gone(&error) => {
+                    self.miss(item, &Refusal::new(Code::Failed, error.chain()))
+                }
+                _ => {
+                    log::info!(
+                        "{}: changed while it was sent; left for the next pass",
+                        item.found.name
+                    );
+                    self.forget(item.bytes);
+                }
+            }
+        }
+        self.outgoing.send(&Message::Abandon(id), self.host)
+    }
+
+    /// Offers the next files, if there is room for more on the way.
+    fn offer(&mut self) -> Result<bool, Error> {
+        let resting = self.rest.is_some_and(|until| Instant::now() < until);
+        if self.found_all || resting || self.book.len() >= MAX_FILES || self.kept >= KEPT {
+            return Ok(false);
+        }
+        self.rest = None;
+        let mut offers = Vec::new();
+        while offers.len() < OFFERS && self.kept < KEPT {
+            self.host.tick()?;
+            match self.origin.next()? {
+                Next::End => {
+                    self.found_all = true;
+                    break;
+                }
+                Next::Wait(pause) => {
+                    self.rest = Some(Instant::now() + pause.min(TICK));
+                    break;
+                }
+                Next::File(found) => {
+                    if let Some(item) = self.item(found) {
+                        let hashed = item.hash.is_some();
+                        let id = self.book.offer(item, hashed);
+                        offers.extend(self.book.file(id).map(|item| offer(id, item)));
+                    }
+                }
+            }
+        }
+        self.outgoing_offers(&offers)?;
+        Ok(!offers.is_empty())
+    }
+
+    /// A file as it is offered; `None` when it changed just now or cannot be read.
+    fn item(&mut self, found: Found) -> Option<Item> {
+        if !self.eager || found.stat.size > SMALL {
+            return Some(Item {
+                found,
+                bytes: None,
+                hash: None,
+            });
+        }
+        match landing::read_small(self.tree, &self.origin.path(&found.name), &found.stat) {
+            Ok(Some(bytes)) => {
+                self.kept += bytes.len();
+                let hash = Some(*blake3::hash(&bytes).as_bytes());
+                Some(Item {
+                    found,
+                    bytes: Some(bytes),
+                    hash,
+                })
+            }
+            Ok(None) => None,
+            Err(error) if is_gone(&error) => None,
+            Err(error) => {
+                self.moved.missed += 1;
+                self.origin
+                    .missed(&found, &Refusal::new(Code::Failed, error.chain()));
+                None
+            }
+        }
+    }
+
+    /// Packs small files that are wanted; sends a pack when it is full or nothing more is there to go into it.
+    fn send_small(&mut self) -> Result<bool, Error> {
+        while let Some(id) = self.small.pop_front() {
+            self.pack_one(id)?;
+            if self.pack.payload.len() >= PACK || self.pack.ids.len() >= PACK_FILES {
+                break;
+            }
+        }
+        if self.pack.ids.is_empty() {
+            return Ok(false);
+        }
+        let count = u16::try_from(self.pack.ids.len()).unwrap_or(u16::MAX);
+        self.pack.payload[..2].copy_from_slice(&count.to_le_bytes());
+        self.outgoing
+            .send_raw(Type::Pack, &self.pack.payload, self.host)?;
+        self.host
+            .moved(0, u64::try_from(self.pack.payload.len()).unwrap_or(0));
+        for id in std::mem::take(&mut self.pack.ids) {
+            self.book.sent(id);
+        }
+        self.pack.payload.clear();
+        Ok(true)
+    }
+
+    fn pack_one(&mut self, id: u32) -> Result<(), Error> {
+        if !self.book.begin(id) {
+            return Ok(());
+        }
+        let Some(item) = self.book.file(id) else {
+            return Ok(());
+        };
+        let (found, hash) = (item.found.clone(), item.hash);
+        let bytes = match item.bytes.take() {
+            Some(bytes) => {
+                self.kept -= bytes.len();
+                bytes
+            }
+            None => {
+                match landing::read_small(self.tree, &self.origin.path(&found.name), &found.stat) {
+                    Ok(Some(bytes)) => bytes,
+                    other => return self.abandon(id, other.err()),
+                }
+            }
+        };
+        let hash = hash.unwrap_or_else(|| *blake3::hash(&bytes).as_bytes());
+        if self.pack.ids.is_empty() {
+            // room for the count
+            self.pack.payload.extend_from_slice(&[0, 0]);
+        }
+        put_packed(
+            &mut self.pack.payload,
+            &Packed {
+                id,
+                hash,
+                bytes: &bytes,
+            },
+        );
+        self.pack.ids.push(id);
+        Ok(())
+    }
+
+    /// Sends the next piece of a large file.
+    fn send_large(&mut self) -> Result<bool, Error> {
+        if self.large.is_none() {
+            let Some((id, checkpoints)) = self.wanted.pop_front() else {
+                return Ok(false);
+            };
+            if !self.book.begin(id) {
+                return Ok(true);
+            }
+            let Some(item) = self.book.file(id) else {
+                return Ok(true);
+            };
+            let (found, hash) = (item.found.clone(), item.hash);
+            let path = self.origin.path(&found.name);
+            self.host.doing(&format!("sending {}", found.name));
+            match Large::open(
+                self.tree,
+                id,
+                path,
+                &found.stat,
+                hash,
+                &checkpoints,
+                self.host,
+            ) {
+                Ok(Some(large)) => self.large = Some(large),
+                Err(error @ Error::Stopped(_)) => return Err(error),
+                other => self.abandon(id, other.err())?,
+            }
+            return Ok(true);
+        }
+        let Some(mut large) = self.large.take() else {
+            return Ok(false);
+        };
+        if !self.book.is_sending(large.id) {
+            return Ok(true);
+        }
+        if !large.is_done() {
+            match large.send_block(self.outgoing, self.host)? {
+                Some(length) => {
+                    self.host.moved(0, length);
+                    self.large = Some(large);
+                }
+                None => self.abandon(large.id, None)?,
+            }
+            return Ok(true);
+        }
+        if large.is_unchanged(self.tree)? {
+            self.book.sent(large.id);
+            self.outgoing.send(&large.end(), self.host)?;
+        } else {
+            self.abandon(large.id, None)?;
+        }
+        Ok(true)
+    }
+}
+
+fn offer(id: u32, item: &Item) -> Offer {
+    Offer {
+        id,
+        size: item.found.stat.size,
+        mtime: item.found.stat.mtime,
+        mode: item.found.stat.mode,
+        hash: item.hash,
+        name: item.found.name.to_string(),
+    }
+}
+
+/// A file that went away is nobody's fault.
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+}

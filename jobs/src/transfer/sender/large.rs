@@ -1,0 +1,149 @@
+//! One large file on its way out: where it begins, its pieces, its hash at the end.
+
+use std::{
+    fs::File,
+    os::{fd::AsFd, unix::fs::FileExt},
+};
+
+use blake3::Hasher;
+
+use super::{BLOCK, Digest, Error, Host, Message, Outgoing, Tree};
+use crate::transfer::tree::Stat;
+
+/// A large file that is being sent.
+pub(super) struct Large {
+    pub(super) id: u32,
+    file: File,
+    path: String,
+    stat: Stat,
+    /// Of the bytes before `at`; not kept up where the hash is known.
+    hasher: Hasher,
+    known: Option<Digest>,
+    at: u64,
+    block: Vec<u8>,
+}
+
+impl Large {
+    /// Opens the file, and begins behind what the other side has of it: behind the last of its checkpoints whose hash is
+    /// that of our bytes up to there. `None` when the file is not the one that was offered.
+    pub(super) fn open(
+        tree: &Tree,
+        id: u32,
+        path: String,
+        stat: &Stat,
+        known: Option<Digest>,
+        checkpoints: &[(u64, Digest)],
+        host: &dyn Host,
+    ) -> Result<Option<Large>, Error> {
+        let (file, now) = tree.read(&path)?;
+        if !now.is_same(stat) {
+            return Ok(None);
+        }
+        let (hasher, block) = (Hasher::new(), vec![0; BLOCK]);
+        let mut large = Large {
+            id,
+            file,
+            path,
+            stat: *stat,
+            hasher,
+            known,
+            at: 0,
+            block,
+        };
+        let failed = Error::io("read", tree.path(&large.path));
+        large
+            .skip_what_is_there(checkpoints, host)
+            .map_err(|error| match error {
+                Skipped::Stopped(error) => error,
+                Skipped::Failed(error) => failed(error),
+            })?;
+        Ok(Some(large))
+    }
+
+    fn skip_what_is_there(
+        &mut self,
+        checkpoints: &[(u64, Digest)],
+        host: &dyn Host,
+    ) -> Result<(), Skipped> {
+        let (mut hasher, mut at) = (Hasher::new(), 0);
+        for (offset, hash) in checkpoints {
+            if *offset <= at || *offset > self.stat.size {
+                break;
+            }
+            while at < *offset {
+                host.tick().map_err(Skipped::Stopped)?;
+                let most = usize::try_from(*offset - at).map_or(BLOCK, |left| left.min(BLOCK));
+                self.file
+                    .read_exact_at(&mut self.block[..most], at)
+                    .map_err(Skipped::Failed)?;
+                hasher.update(&self.block[..most]);
+                at += u64::try_from(most).unwrap_or(0);
+            }
+            if hasher.finalize().as_bytes() != hash {
+                break;
+            }
+            self.at = at;
+            self.hasher = hasher.clone();
+        }
+        Ok(())
+    }
+
+    /// Whether all bytes went out.
+    pub(super) fn is_done(&self) -> bool {
+        self.at >= self.stat.size
+    }
+
+    /// Sends the next piece and tells its length; `None` when the file has become shorter.
+    pub(super) fn send_block(
+        &mut self,
+        outgoing: &Outgoing,
+        host: &dyn Host,
+    ) -> Result<Option<u64>, Error> {
+        let most = usize::try_from(self.stat.size - self.at).map_or(BLOCK, |left| left.min(BLOCK));
+        let plain = outgoing.wire().is_plain();
+        if !plain || self.known.is_none() {
+            if self
+                .file
+                .read_exact_at(&mut self.block[..most], self.at)
+                .is_err()
+            {
+                return Ok(None);
+            }
+            if self.known.is_none() {
+                self.hasher.update(&self.block[..most]);
+            }
+        }
+        let whole = if plain {
+            outgoing.send_file(self.id, self.at, self.file.as_fd(), most, host)?
+        } else {
+            outgoing.send_data(self.id, self.at, &self.block[..most], host)?;
+            true
+        };
+        let length = u64::try_from(most).unwrap_or(0);
+        self.at += length;
+        Ok(whole.then_some(length))
+    }
+
+    /// Whether the file, by its name, is still what was offered.
+    pub(super) fn is_unchanged(&self, tree: &Tree) -> Result<bool, Error> {
+        Ok(tree
+            .look(&self.path)?
+            .is_some_and(|now| now.is_same(&self.stat)))
+    }
+
+    /// The last frame of the file.
+    pub(super) fn end(&self) -> Message {
+        Message::End {
+            id: self.id,
+            size: self.stat.size,
+            hash: self
+                .known
+                .unwrap_or_else(|| *self.hasher.finalize().as_bytes()),
+        }
+    }
+}
+
+enum Skipped {
+    Stopped(Error),
+    Failed(std::io::Error),
+}

@@ -1,0 +1,297 @@
+//! Kills, cuts, full disks and files that change: at the end both sides agree, nothing half was ever seen, and nothing is
+//! gone that the other side does not have.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::site::{Site, content, files};
+use crate::lab::{PATIENCE, wait_for};
+
+/// Whether the long version is asked for.
+pub(super) fn full() -> bool {
+    std::env::var_os("FULL").is_some()
+}
+
+fn rounds(modest: u64) -> u64 {
+    if full() { 200 } else { modest }
+}
+
+/// Numbers by chance; the seed is printed.
+struct Chance(u64);
+
+impl Chance {
+    fn new() -> Chance {
+        let seed = std::env::var("SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or_else(|| {
+                SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .map_or(1, |now| u64::from(now.subsec_nanos()))
+            });
+        let _unseen =
+            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SEED={seed}\n"));
+        Chance(seed.wrapping_mul(2) | 1)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) % end.max(1)
+    }
+}
+
+fn start(site: &Site, job: &Path) -> Child {
+    let mut command = site.lab.command("jobs");
+    command
+        .arg("run")
+        .arg(job)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().expect("starting a client")
+}
+
+fn let_pass(child: &mut Child, long: Duration) {
+    let begun = Instant::now();
+    wait_for("the moment of the misfortune", PATIENCE, || {
+        (begun.elapsed() >= long || child.try_wait().expect("asking for the child").is_some())
+            .then_some(())
+    });
+}
+
+/// Takes everything that shows in a folder, as a reader does: each file must be whole, and none may come twice.
+fn take(folder: &Path, all: &BTreeMap<String, Vec<u8>>, taken: &mut BTreeMap<String, u32>) {
+    for (name, bytes) in files(folder) {
+        assert!(
+            all.get(&name) == Some(&bytes),
+            "{name} is not what was sent, {} bytes",
+            bytes.len()
+        );
+        fs::remove_file(folder.join(&name)).expect("taking a file");
+        *taken.entry(name).or_default() += 1;
+    }
+}
+
+/// Plays one direction: `from` is where files are put, `to` where they are to arrive; `harm` does the harm of a round.
+fn survive(
+    site: &mut Site,
+    (from, to): (&str, &str),
+    job: &Path,
+    mut harm: impl FnMut(&mut Site, &mut Child, &mut Chance),
+    count: u64,
+) {
+    let mut chance = Chance::new();
+    let (mut all, mut taken) = (BTreeMap::new(), BTreeMap::new());
+    for round in 0..count {
+        let sizes: Vec<usize> = (0..40)
+            .map(|n| {
+                if n < 2 {
+                    3_000_000
+                } else {
+                    usize::try_from(chance.below(9_000)).unwrap_or(0)
+                }
+            })
+            .collect();
+        all.extend(site.fill(from, round + 1, &sizes));
+        let mut child = start(site, job);
+        harm(site, &mut child, &mut chance);
+        let _ended = child.kill();
+        child.wait().expect("reaping a client");
+        take(&site.lab.path(to), &all, &mut taken);
+    }
+    wait_for("a run goes through", PATIENCE, || {
+        site.run(job).status.success().then_some(())
+    });
+    take(&site.lab.path(to), &all, &mut taken);
+    assert_eq!(files(&site.lab.path(from)).len(), 0, "sources are left");
+    let missing: Vec<_> = all
+        .keys()
+        .filter(|name| !taken.contains_key(*name))
+        .collect();
+    assert!(missing.is_empty(), "lost: {missing:?}");
+    let twice: Vec<_> = taken.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(twice.is_empty(), "twice: {twice:?}");
+}
+
+const PUT: &str =
+    r#"<put from="out" to="vip" recurse="true" then="delete" stable="0s" sync="false"/>"#;
+const GET: &str =
+    r#"<get from="vip" to="in" recurse="true" then="delete" stable="0s" sync="false"/>"#;
+
+fn soon(chance: &mut Chance) -> Duration {
+    Duration::from_millis(chance.below(160))
+}
+
+#[test]
+fn a_client_that_is_killed_putting() {
+    let mut site = Site::new();
+    let job = site.job("push", PUT);
+    survive(
+        &mut site,
+        ("out", "xfer/vip"),
+        &job,
+        |_, child, chance| let_pass(child, soon(chance)),
+        rounds(10),
+    );
+}
+
+#[test]
+fn a_client_that_is_killed_getting() {
+    let mut site = Site::new();
+    let job = site.job("pull", GET);
+    survive(
+        &mut site,
+        ("xfer/vip", "in"),
+        &job,
+        |_, child, chance| let_pass(child, soon(chance)),
+        rounds(10),
+    );
+}
+
+fn server_dies(site: &mut Site, child: &mut Child, chance: &mut Chance) {
+    let_pass(child, soon(chance));
+    site.kill();
+    site.start();
+    // the client notices, or is through
+    let_pass(child, Duration::from_secs(20));
+}
+
+#[test]
+fn a_server_that_is_killed() {
+    let mut site = Site::new();
+    let put = site.job("push", PUT);
+    survive(&mut site, ("out", "xfer/vip"), &put, server_dies, rounds(6));
+    let get = site.job("pull", GET);
+    survive(&mut site, ("xfer/vip", "in"), &get, server_dies, rounds(6));
+}
+
+#[test]
+fn a_connection_that_is_cut_at_any_byte() {
+    let mut site = Site::new();
+    let proxy = site.proxy();
+    for (name, inside, from, to) in [
+        ("push", PUT, "out", "xfer/vip"),
+        ("pull", GET, "xfer/vip", "in"),
+    ] {
+        let job = site.job_at(name, proxy.port, inside);
+        let cut = |_: &mut Site, child: &mut Child, chance: &mut Chance| {
+            proxy.cut_after(chance.below(7_000_000));
+            let_pass(child, Duration::from_secs(30));
+        };
+        survive(&mut site, (from, to), &job, cut, rounds(10));
+        proxy.cut_after(u64::MAX);
+    }
+}
+
+#[test]
+fn files_that_change_or_go_while_they_are_sent() {
+    let site = Site::new();
+    let job = site.job(
+        "push",
+        r#"<put from="out" to="vip" then="keep" stable="0s" sync="false"/>"#,
+    );
+    let mut chance = Chance::new();
+    for round in 0..rounds(8) {
+        for n in 0..4 {
+            site.lab.write(
+                &format!("out/big{n}.bin"),
+                content(round * 10 + n, 4_000_000),
+            );
+            site.lab
+                .write(&format!("out/small{n}.bin"), content(round * 10 + n, 4_000));
+        }
+        let mut child = start(&site, &job);
+        while child.try_wait().expect("asking for the child").is_none() {
+            let name = format!(
+                "{}{}.bin",
+                ["big", "small"][usize::from(chance.below(2) == 0)],
+                chance.below(4)
+            );
+            let path = site.lab.path("out").join(&name);
+            match chance.below(3) {
+                // in place, as a careless writer does
+                0 => drop(
+                    fs::OpenOptions::new()
+                        .append(true)
+                        .open(&path)
+                        .and_then(|mut file| std::io::Write::write_all(&mut file, b"more")),
+                ),
+                1 => drop(fs::remove_file(&path)),
+                _ => drop(site.lab.write(
+                    &format!("out/{name}"),
+                    content(chance.below(1000), 3_000_000),
+                )),
+            }
+            let_pass(&mut child, Duration::from_millis(chance.below(15)));
+        }
+    }
+    site.good(&job);
+    let (here, there) = (
+        files(&site.lab.path("out")),
+        files(&site.lab.path("xfer/vip")),
+    );
+    for (name, bytes) in here {
+        assert!(
+            there.get(&name) == Some(&bytes),
+            "{name} is not the same on both sides"
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_receiver() {
+    if !nix::unistd::Uid::effective().is_root() {
+        // the quota's story plays the same for those who may not mount
+        return;
+    }
+    let mut site = Site::new();
+    let disk = site.lab.path("xfer");
+    let mount = |how: &str, size: &str| {
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("{how}size={size}"), "tmpfs"])
+            .arg(&disk)
+            .status();
+        assert!(done.expect("running mount").success());
+    };
+    mount("", "2m");
+    struct Mounted(std::path::PathBuf);
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
+        }
+    }
+    let _mounted = Mounted(disk.clone());
+    site.kill();
+    site.start();
+    let mut sent = site.fill("out", 1, &[900_000, 900_000, 3_000_000]);
+    sent.extend(site.fill("out", 2, &[5_000; 200]));
+    let job = site.job("push", PUT);
+    for _ in 0..rounds(2) {
+        let failed = site.run(&job);
+        assert_eq!(failed.status.code(), Some(75), "{failed:?}");
+        let (left, there) = (
+            files(&site.lab.path("out")),
+            files(&site.lab.path("xfer/vip")),
+        );
+        for (name, bytes) in &sent {
+            assert!(
+                left.contains_key(name) || there.get(name) == Some(bytes),
+                "{name} is lost"
+            );
+        }
+        assert!(
+            there
+                .iter()
+                .all(|(name, bytes)| sent.get(name) == Some(bytes)),
+            "half a file was seen"
+        );
+    }
+    mount("remount,", "64m");
+    site.good(&job);
+    assert!(files(&site.lab.path("xfer/vip")) == sent);
+    assert!(files(&site.lab.path("out")).is_empty());
+}
