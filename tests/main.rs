@@ -14,13 +14,10 @@ mod hang;
 mod ingest_faults;
 mod ingest_rejects;
 mod lab;
-<<<<<<< HEAD
 mod late_commits;
 mod report;
 mod round_trip;
 mod server_faults;
 mod services;
-mod writers;
-=======
 mod transfer;
->>>>>>> 70ad6f0 (fileserver and tcp: our own file transfer, its protocol, both ends and the stories that harm it)
+mod writers;

@@ -49,8 +49,10 @@ fn silent() -> Silent {
     Silent(Stop::new().unwrap())
 }
 
+type Halves = (Incoming, Outgoing);
+
 /// Logs in over a fresh connection; `keys` are those of the client and the server.
-fn logged_in(keys: (&str, &str)) -> Result<((Incoming, Outgoing), (Incoming, Outgoing)), Error> {
+fn logged_in(keys: (&str, &str)) -> Result<(Halves, Halves), Error> {
     let (client, server) = pair();
     let (theirs, ours) = (Key::new(keys.1), Key::new(keys.0));
     let server = thread::spawn(move || {

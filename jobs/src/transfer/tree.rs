@@ -54,21 +54,23 @@ impl Stat {
     }
 
     fn of(stat: &rustix::fs::Stat) -> Stat {
-        let nanos = |seconds: i64, nanos: u64| {
-            seconds
-                .saturating_mul(1_000_000_000)
-                .saturating_add(i64::try_from(nanos).unwrap_or(0))
-        };
         Stat {
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime: nanos(stat.st_mtime, u64::from(stat.st_mtime_nsec)),
-            ctime: nanos(stat.st_ctime, u64::from(stat.st_ctime_nsec)),
-            atime: nanos(stat.st_atime, u64::from(stat.st_atime_nsec)),
+            mtime: nanos(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: nanos(stat.st_ctime, stat.st_ctime_nsec),
+            atime: nanos(stat.st_atime, stat.st_atime_nsec),
             inode: (stat.st_dev, stat.st_ino),
             mode: u16::try_from(stat.st_mode & 0o777).unwrap_or(0),
             regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
         }
     }
+}
+
+/// A time as one number; its parts have other types on other machines.
+fn nanos(seconds: i64, nanos: impl TryInto<i64>) -> i64 {
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanos.try_into().unwrap_or(0))
 }
 
 /// A name in a folder.
