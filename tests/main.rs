@@ -10,6 +10,7 @@ mod evil_input;
 mod exactly_once;
 mod extract_parts;
 mod faults;
+mod forward;
 mod hang;
 mod ingest_faults;
 mod ingest_rejects;

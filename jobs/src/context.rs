@@ -14,7 +14,7 @@ use std::{
 
 use checkproc::Pulse;
 use chrono::TimeDelta;
-use jobfile::Home;
+use jobfile::{Home, JobFile};
 
 use crate::{
     disk::{Disk, FakeDisk, RealDisk},
@@ -225,6 +225,14 @@ impl Context {
     /// [`Error::Stopped`] when a stop was asked for: let go of what is unfinished and hand it on.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.beat();
+        self.checkpoint_unbeaten()
+    }
+
+    /// As [`Context::checkpoint`], for jobs that do not know yet whether they may beat.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when a stop was asked for.
+    pub fn checkpoint_unbeaten(&self) -> Result<(), Error> {
         if let Some(n) = self.fuse.get() {
             self.fuse.set(Some(n.saturating_sub(1)));
             if n <= 1 {
@@ -271,6 +279,17 @@ impl Context {
             return Ok(State::fake(&FakeDisk::new(), &self.world.job));
         }
         State::open(&path, &*self.disk)
+    }
+
+    /// What the job's file says now, if it has changed since the job began or last asked. To be asked about once a second.
+    ///
+    /// # Errors
+    /// When it is no valid job file any more.
+    pub fn changed_file(&self) -> Result<Option<JobFile>, Error> {
+        match &self.world.origin {
+            Some(origin) => origin.changed(),
+            None => Ok(None),
+        }
     }
 
     /// Connects to a database by its URL. A statement that still runs half a second after a stop was asked for is cancelled.

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod link;
 pub mod lock;
 pub mod logging;
+pub mod origin;
 mod passes;
 pub mod progress;
 pub mod publish;

@@ -21,6 +21,7 @@ use crate::{
     kinds,
     lock::Lock,
     logging::{self, Sink},
+    origin::Origin,
     passes,
     stop::Stop,
     world::World,
@@ -116,6 +117,10 @@ pub fn run(order: &Order) -> Result<ExitCode, Error> {
         &home.root.join("log4rs.yaml"),
     )?;
     let (mut file, input) = read?;
+    let origin = match &order.source {
+        Source::File(path) => Some(Origin::new(path, &home.root, &order.set)),
+        Source::Inline(_) | Source::Stdin => None,
+    };
     for (path, value) in &order.set {
         file.set(path, value)?;
     }
@@ -131,7 +136,7 @@ pub fn run(order: &Order) -> Result<ExitCode, Error> {
     if order.dry_run {
         return dry_run(job, &home, &file);
     }
-    start(job, &home, &file, order.resident)
+    start(job, &home, &file, origin, order.resident)
 }
 
 /// Whether procctl started this process to run this job (and not a script that it runs, which calls us in turn).
@@ -144,6 +149,7 @@ fn start(
     mut job: Box<dyn Run>,
     home: &Home,
     file: &JobFile,
+    origin: Option<Origin>,
     resident: bool,
 ) -> Result<ExitCode, Error> {
     let stop =
@@ -159,6 +165,7 @@ fn start(
         heartbeat: file.heartbeat(),
         stop_grace: file.root.stop_grace.0,
         looking: false,
+        origin,
     });
     let result = passes::make(&mut *job, &mut cx, &file.root, resident);
     // Connections and files close before the last word, so that nothing comes after it.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use checkproc::Pulse;
 use jobfile::Home;
 
-use crate::{error::Error, stop::Stop};
+use crate::{error::Error, origin::Origin, stop::Stop};
 
 /// What the runner knows of the world before there is a context.
 pub struct World {
@@ -23,6 +23,8 @@ pub struct World {
     pub stop_grace: Duration,
     /// Whether this is only a look: nothing may be changed.
     pub looking: bool,
+    /// The file the job was read from, for kinds that take over changes while they run.
+    pub origin: Option<Origin>,
 }
 
 impl World {
@@ -41,6 +43,7 @@ impl World {
             heartbeat: None,
             stop_grace: Duration::from_secs(10),
             looking: true,
+            origin: None,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 pub mod list;
 mod post;
+mod spool;
 mod state;
 
 use std::{
@@ -74,6 +75,11 @@ enum Command {
         job: String,
         #[command(subcommand)]
         action: StateAction,
+    },
+    /// Look at the spool of a forward, or have it delivered again
+    Spool {
+        #[command(subcommand)]
+        action: spool::SpoolAction,
     },
     /// Print an XML schema (XSD 1.0) of all kinds
     Schema,
@@ -183,6 +189,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Error> {
             StateAction::Set { name, value } => state::set(home, &job, &name, &value)?,
             StateAction::Reset => state::reset(home, &job)?,
         }),
+        Command::Spool { action } => spool::obey(home, action),
         Command::Post { url } => post::post(&url).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -57,6 +57,12 @@ pub trait Disk: Send + Sync {
     /// When the system cannot say that they are.
     fn sync_dir(&self, dir: &Path) -> Result<(), Error>;
 
+    /// Makes a file's bytes durable, whoever wrote them.
+    ///
+    /// # Errors
+    /// When the system cannot say that they are.
+    fn sync_file(&self, path: &Path) -> Result<(), Error>;
+
     /// Makes a folder and its parents, durably; no error when it is there.
     ///
     /// # Errors
@@ -92,6 +98,20 @@ pub trait Written: Write + Send {
     /// # Errors
     /// After an error the bytes may be lost although a second call says otherwise: give the file up.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Makes its bytes durable, and of what is known about it only what reading them takes: not its times.
+    ///
+    /// # Errors
+    /// As [`Written::sync`].
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.sync()
+    }
+
+    /// Takes back what was written behind the first `length` bytes; writing goes on there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
 /// A name in a folder.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, SystemTime},
@@ -61,6 +61,15 @@ impl Written for Handle {
         self.early.take().map_or(Ok(()), Early::end)?;
         self.file.sync_all()
     }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)?;
+        self.0.seek(SeekFrom::Start(length)).map(drop)
+    }
 }
 
 impl Disk for RealDisk {
@@ -104,6 +113,10 @@ impl Disk for RealDisk {
         File::open(dir)
             .and_then(|dir| dir.sync_all())
             .map_err(Error::io("sync", dir))
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<(), Error> {
+        self.sync_dir(path)
     }
 
     fn create_dirs(&self, dir: &Path) -> Result<(), Error> {
@@ -206,8 +219,11 @@ mod tests {
         disk.create_dirs(&dir).unwrap();
         let (one, two) = (dir.join("one"), dir.join("two"));
         let mut file = disk.create(&one).unwrap();
-        file.write_all(b"12").unwrap();
-        file.sync().unwrap();
+        file.write_all(b"1xyz").unwrap();
+        file.cut(1).unwrap();
+        file.write_all(b"2").unwrap();
+        file.sync_data().unwrap();
+        disk.sync_file(&one).unwrap();
         assert!(disk.create(&one).is_err());
         drop(disk.create(&two).unwrap());
         assert!(!disk.rename_new(&one, &two).unwrap());

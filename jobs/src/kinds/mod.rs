@@ -5,6 +5,7 @@ mod convert;
 mod exec;
 mod extract;
 mod fileserver;
+pub(crate) mod forward;
 mod ingest;
 mod report;
 mod sweep;
@@ -18,6 +19,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<exec::Exec>(),
     Kind::of::<extract::Extract>(),
     Kind::of::<fileserver::Fileserver>(),
+    Kind::of::<forward::Forward>(),
     Kind::of::<ingest::Ingest>(),
     Kind::of::<report::Report>(),
     Kind::of::<sweep::Sweep>(),

@@ -237,7 +237,7 @@ fn version(file: &JobFile, surroundings: &Surroundings, resident: bool) -> u64 {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
-    feed_node(&file.node, &mut feed);
+    feed_node(&file.lasting(), &mut feed);
     feed(&format!("{surroundings:?}"));
     if resident {
         feed(&format!("{:?}", file.root.every));

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Kinds that are kept running when nothing says when they run. The others wait for a trigger.
 pub const SERVICE_KINDS: &[&str] = &["exec", "fileserver", "forward", "api"];
 
+/// Parts of a kind that its running job takes over by itself when its file changes: a change of these alone restarts nothing.
+const LIVE_PARTS: &[(&str, &str)] = &[("forward", "deliver")];
+
 /// How long a job may be silent if its file does not say.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
@@ -79,6 +82,14 @@ impl JobFile {
         }
     }
 
+    /// The kind's own parameters without those that a running job takes over by itself.
+    pub fn lasting(&self) -> Node {
+        let lives = |child: &Node| LIVE_PARTS.contains(&(self.kind.as_str(), child.name.as_str()));
+        let mut node = self.node.clone();
+        node.children.retain(|child| !lives(child));
+        node
+    }
+
     /// True if it is to be kept running: a service kind without a schedule.
     pub fn is_service(&self) -> bool {
         !self.root.has_schedule() && SERVICE_KINDS.contains(&self.kind.as_str())
@@ -90,7 +101,7 @@ impl JobFile {
         let (a, b) = (&self.root, &other.root);
         self.name == other.name
             && self.kind == other.kind
-            && self.node.says_the_same(&other.node)
+            && self.lasting().says_the_same(&other.lasting())
             && (a.resident, &a.user, &a.group, &a.umask) == (b.resident, &b.user, &b.group, &b.umask)
             && (&a.dir, a.nice, a.memory, a.nofile) == (&b.dir, b.nice, b.memory, b.nofile)
             && a.env == b.env
@@ -340,6 +351,18 @@ mod tests {
         );
         assert_eq!(job.locate("every").column, 9);
         assert_eq!(job.locate("table[1].mode").line, 2);
+    }
+
+    #[test]
+    fn a_change_of_what_a_running_job_takes_over_is_no_other_run() {
+        let forward = |dir: &str, url: &str| {
+            job(&format!(
+                "<forward><spool dir='{dir}'/><deliver url='{url}'/></forward>"
+            ))
+        };
+        assert!(forward("a", "b").runs_like(&forward("a", "c")));
+        assert!(!forward("a", "b").runs_like(&forward("b", "b")));
+        assert_eq!(forward("a", "b").lasting().children.len(), 1);
     }
 
     #[test]

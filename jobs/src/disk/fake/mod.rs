@@ -160,6 +160,14 @@ impl Written for Handle {
         }
         Ok(())
     }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.disk.power.spend()?;
+        let mut model = self.disk.model();
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        model.inodes[self.inode].seen.truncate(length);
+        Ok(())
+    }
 }
 
 impl Disk for FakeDisk {
@@ -226,6 +234,18 @@ impl Disk for FakeDisk {
         let now = model.ticks;
         for path in paths {
             model.settle(&path, now);
+        }
+        Ok(())
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<(), Error> {
+        let mut model = self.spend("sync", path)?;
+        let inode = model
+            .inode(path)
+            .ok_or_else(|| Error::io("sync", path)(ErrorKind::NotFound.into()))?;
+        let inode = &mut model.inodes[inode];
+        if !inode.poisoned {
+            inode.durable.clone_from(&inode.seen);
         }
         Ok(())
     }

@@ -154,14 +154,15 @@ impl Inode {
         if self.seen == self.durable {
             return;
         }
+        // what was synced stays, also under bytes that were added to it
+        let pairs = self.seen.iter().zip(&self.durable);
+        let kept = pairs.take_while(|(seen, durable)| seen == durable).count();
+        let from = kept + dice.below(self.seen.len() - kept + 1);
         match if self.poisoned { 0 } else { dice.below(4) } {
             0 => self.seen.clone_from(&self.durable),
             1 => {}
-            2 => self.seen.truncate(dice.below(self.seen.len() + 1)),
-            _ => {
-                let from = dice.below(self.seen.len() + 1);
-                self.seen[from..].fill(0);
-            }
+            2 => self.seen.truncate(from),
+            _ => self.seen[from..].fill(0),
         }
         self.durable.clone_from(&self.seen);
     }

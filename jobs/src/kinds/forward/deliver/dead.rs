@@ -1,0 +1,25 @@
+//! Dead letters: records that the centre refused for good, in segment files `dead/NAME/FIRST.seg`, so that the same tools read them.
+
+use std::path::{Path, PathBuf};
+
+use super::load::Load;
+use crate::{
+    error::Error,
+    kinds::forward::spool::{Shelf, put_records},
+};
+
+/// The folder of a deliver's dead letters.
+pub(crate) fn folder(spool: &Path, name: &str) -> PathBuf {
+    spool.join("dead").join(name)
+}
+
+/// Makes these records durable among the dead letters.
+///
+/// # Errors
+/// When the disk refuses.
+pub(super) fn keep(shelf: &Shelf, name: &str, load: &Load) -> Result<(), Error> {
+    let dir = folder(&shelf.dir, name);
+    shelf.disk.create_dirs(&dir)?;
+    let records = (0..load.len()).map(|at| (load.heads[at], load.record(at)));
+    put_records(&*shelf.disk, &dir, &shelf.seal, records)
+}

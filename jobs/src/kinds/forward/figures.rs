@@ -1,0 +1,142 @@
+//! What the job tells of itself: rows and bytes for the heartbeat, a status line, and a line in the log each minute.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{deliver::Reading, engines::Engines, intake::Server, spool::Shelf, trouble::Trouble};
+use crate::{
+    context::Context,
+    job::{Bytes, Tally},
+};
+
+/// How often the log gets its line.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What was told last, and what is to be told.
+pub(super) struct Told {
+    shelf: Arc<Shelf>,
+    trouble: Arc<Trouble>,
+    /// Records and bytes in since the beginning.
+    taken: (u64, u64),
+    repeated: u64,
+    refused: u64,
+    /// Records in and out, and when, at the last status line; at the last line of the log.
+    status: (u64, u64, Instant),
+    line: (u64, u64, Instant),
+    confirmed: (u64, u64),
+}
+
+impl Told {
+    pub(super) fn new(shelf: &Arc<Shelf>, trouble: &Arc<Trouble>) -> Told {
+        let now = Instant::now();
+        Told {
+            shelf: Arc::clone(shelf),
+            trouble: Arc::clone(trouble),
+            taken: (0, 0),
+            repeated: 0,
+            refused: 0,
+            status: (0, 0, now),
+            line: (0, 0, now),
+            confirmed: (0, 0),
+        }
+    }
+
+    /// Tells how it stands. To be called each second.
+    pub(super) fn tell(&mut self, cx: &Context, server: &mut Server, engines: &Engines) {
+        let (counts, refused) = server.take_counts();
+        self.taken.0 += counts.records;
+        self.taken.1 += counts.bytes;
+        self.repeated += counts.repeated;
+        self.refused += refused;
+        let readings = engines.readings();
+        let out: u64 = readings.iter().map(|(_, r)| r.records).sum();
+        let bytes: u64 = readings.iter().map(|(_, r)| r.bytes).sum();
+        cx.progress(out - self.confirmed.0, bytes - self.confirmed.1);
+        self.confirmed = (out, bytes);
+        let now = Instant::now();
+        let rate_in = rate(self.taken.0 - self.status.0, now - self.status.2);
+        let rate_out = rate(out - self.status.1, now - self.status.2);
+        self.status = (self.taken.0, out, now);
+        let slowest = readings.iter().min_by_key(|(_, reading)| reading.next);
+        let backlog = slowest.map_or_else(String::new, |(_, reading)| self.backlog(reading));
+        let mut text = format!("in {rate_in}/s, out {rate_out}/s, backlog {backlog}");
+        if let Some(trouble) = self.trouble.first() {
+            text = format!("{text}; {trouble}");
+        } else if server.is_paused() {
+            text.push_str("; senders wait");
+        }
+        cx.phase(&text);
+        if now - self.line.2 >= MINUTE {
+            self.write_line(cx, server.senders(), &readings, now);
+        }
+    }
+
+    /// Records, bytes and age of what is not delivered.
+    fn backlog(&self, reading: &Reading) -> String {
+        let records = self.shelf.durable().saturating_sub(reading.next);
+        if records == 0 {
+            return "0".to_owned();
+        }
+        let bytes = Bytes(self.shelf.bytes_from(reading.next));
+        let age = age(reading.oldest);
+        format!("{records} ({bytes}, {age} s)")
+    }
+
+    fn write_line(
+        &mut self,
+        cx: &Context,
+        senders: usize,
+        all: &[(String, Reading)],
+        now: Instant,
+    ) {
+        let taken = self.taken.0 - self.line.0;
+        let rate_in = rate(taken, now - self.line.2);
+        log::info!(
+            "{}: {senders} senders, {taken} records in ({rate_in}/s), {} in all ({}), {} repeated, {} refused, spool {}",
+            cx.job(),
+            self.taken.0,
+            Bytes(self.taken.1),
+            self.repeated,
+            self.refused,
+            Bytes(self.shelf.bytes())
+        );
+        for (name, reading) in all {
+            log::info!(
+                "{}: {name}: {} records out in all ({}), {} attempts failed, {} dead, backlog {}",
+                cx.job(),
+                reading.records,
+                Bytes(reading.bytes),
+                reading.failed,
+                reading.dead,
+                self.backlog(reading)
+            );
+        }
+        self.line = (self.taken.0, self.confirmed.0, now);
+    }
+
+    /// All of the run.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            read: self.taken.0,
+            written: self.confirmed.0,
+            bytes: self.taken.1,
+            ..Tally::default()
+        }
+    }
+}
+
+/// Seconds since then; 0 when there is no then.
+fn age(micros: u64) -> u64 {
+    let now = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0);
+    match micros {
+        0 => 0,
+        micros => now.saturating_sub(micros) / 1_000_000,
+    }
+}
+
+fn rate(count: u64, long: Duration) -> u64 {
+    let millis = u64::try_from(long.as_millis()).unwrap_or(u64::MAX).max(1);
+    count.saturating_mul(1000) / millis
+}
