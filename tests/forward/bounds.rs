@@ -13,7 +13,11 @@ use crate::lab::{PATIENCE, wait_for};
 fn unfinished_records_are_not_waited_for_for_ever() {
     let sink = Sink::new(Mode::Takes);
     let deliver = format!(r#"<deliver url="{}"/>"#, sink.url);
-    let mut forward = Forward::new(r#"framing="frame" timeout="1s" max-record="100""#, "", &deliver);
+    let mut forward = Forward::new(
+        r#"framing="frame" timeout="1s" max-record="100""#,
+        "",
+        &deliver,
+    );
     forward.start();
     let good = |stream: &mut TcpStream| {
         assert_eq!(hear(stream).expect("a word"), Word::Challenge(vec![]));
@@ -24,10 +28,14 @@ fn unfinished_records_are_not_waited_for_for_ever() {
     let mut half = connect(forward.address);
     good(&mut half);
     half.write_all(&record(1, b"whole")).expect("a record");
-    half.write_all(&record(2, b"half")[..9]).expect("half a record");
+    half.write_all(&record(2, b"half")[..9])
+        .expect("half a record");
     assert_eq!(hear(&mut half).expect("a word"), Word::Ack(1));
     let word = hear(&mut half).expect("a word");
-    assert!(matches!(&word, Word::Error(text) if text.contains("nothing came for 1 s")), "{word:?}");
+    assert!(
+        matches!(&word, Word::Error(text) if text.contains("nothing came for 1 s")),
+        "{word:?}"
+    );
     assert!(hear(&mut half).is_err(), "the connection goes on");
     // no hello
     let mut mute = connect(forward.address);
@@ -36,7 +44,8 @@ fn unfinished_records_are_not_waited_for_for_ever() {
     // one byte too many
     let mut long = connect(forward.address);
     good(&mut long);
-    long.write_all(&record(2, &[b'x'; 100])).expect("as long as may be");
+    long.write_all(&record(2, &[b'x'; 100]))
+        .expect("as long as may be");
     long.write_all(&record(3, &[b'x'; 101])).expect("too long");
     let words: Vec<Word> = std::iter::from_fn(|| hear(&mut long).ok()).collect();
     let error = Word::Error("record longer than 100 bytes".to_owned());
@@ -63,7 +72,9 @@ fn random_bytes_are_refused_and_harm_nobody() {
     for round in 0..200 {
         let mut stream = connect(forward.address);
         let length = dice.below(600) + 30;
-        let mut bytes: Vec<u8> = (0..length).map(|_| dice.below(256).to_le_bytes()[0]).collect();
+        let mut bytes: Vec<u8> = (0..length)
+            .map(|_| dice.below(256).to_le_bytes()[0])
+            .collect();
         if round % 2 == 0 {
             // past the first byte, so that the inner parts are met too
             bytes.splice(..0, hello("random"));
@@ -93,8 +104,12 @@ fn two_thousand_connections_take_little_and_are_all_served() {
     let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
         .expect("the limit");
     if soft < 3000 {
-        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard.min(10_000), hard)
-            .expect("descriptors for 2,000 connections");
+        nix::sys::resource::setrlimit(
+            nix::sys::resource::Resource::RLIMIT_NOFILE,
+            hard.min(10_000),
+            hard,
+        )
+        .expect("descriptors for 2,000 connections");
     }
     let before = forward.memory();
     let mut streams: Vec<TcpStream> = (0..2000).map(|_| connect(forward.address)).collect();
@@ -108,7 +123,10 @@ fn two_thousand_connections_take_little_and_are_all_served() {
     });
     assert_eq!(refused, "error: there are 2000 connections, no more");
     let after = forward.memory();
-    assert!(after < before + 40_000, "memory grew from {before} kB to {after} kB");
+    assert!(
+        after < before + 40_000,
+        "memory grew from {before} kB to {after} kB"
+    );
     for stream in &mut streams {
         stream.write_all(b"cord\n").expect("sending");
         stream.shutdown(std::net::Shutdown::Write).expect("ending");

@@ -13,7 +13,7 @@ use crate::lab::{PATIENCE, wait_for};
 fn a_centre_that_was_down_gets_everything_in_order_and_senders_are_never_cut() {
     let sink = Sink::new(Mode::HangsUp);
     let deliver = format!(r#"<deliver url="{}" batch="500"/>"#, sink.url);
-    let mut forward = Forward::new(r#"ack="true""#, r#"segment="1M" quota="4M""#, &deliver);
+    let mut forward = Forward::new("", r#"segment="1M" quota="4M""#, &deliver);
     forward.start();
     let down = Duration::from_secs(amount(4, 600));
     let mut stream = connect(forward.address);
@@ -21,7 +21,9 @@ fn a_centre_that_was_down_gets_everything_in_order_and_senders_are_never_cut() {
     let sending = thread::spawn(move || {
         let (mut sent, filler) = (0_u64, "x".repeat(200));
         while begun.elapsed() < down {
-            let lines: String = (0..100).map(|n| format!("{} {filler}\n", sent + n)).collect();
+            let lines: String = (0..100)
+                .map(|n| format!("{} {filler}\n", sent + n))
+                .collect();
             // when the quota is full this waits, and is not cut
             stream.write_all(lines.as_bytes()).expect("sending");
             sent += 100;
@@ -34,8 +36,14 @@ fn a_centre_that_was_down_gets_everything_in_order_and_senders_are_never_cut() {
         (begun.elapsed() >= down).then_some(())
     });
     let late = forward.memory();
-    assert!(late < early + 20_000, "memory grew from {early} kB to {late} kB");
-    let size = forward.segments().iter().map(|path| path.metadata().map_or(0, |m| m.len()));
+    assert!(
+        late < early + 20_000,
+        "memory grew from {early} kB to {late} kB"
+    );
+    let segments = forward.segments();
+    let size = segments
+        .iter()
+        .map(|path| path.metadata().map_or(0, |m| m.len()));
     assert!(size.sum::<u64>() <= 4 << 20, "the quota is passed");
     sink.set(Mode::Takes);
     let sent = sending.join().expect("the sender");
@@ -60,7 +68,11 @@ fn a_busy_centre_is_left_alone_as_long_as_it_wishes() {
     forward.told("HTTP 503");
     sink.set(Mode::Takes);
     assert_eq!(sink.wait(1), [(1, "one".to_owned())]);
-    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(sink.all().len(), 2);
 }
 
@@ -76,11 +88,18 @@ fn refused_records_become_dead_letters_and_the_others_go_on() {
     let bodies: Vec<&str> = records.iter().map(|(_, body)| body.as_str()).collect();
     assert_eq!(bodies, ["a", "b", "d", "e"]);
     wait_for("all are done with", PATIENCE, || {
-        forward.spool(&["show", "spool"]).contains("backlog 0").then_some(())
+        forward
+            .spool(&["show", "spool"])
+            .contains("backlog 0")
+            .then_some(())
     });
     let dead = forward.spool(&["print", "spool", "--dead", "main"]);
     assert_eq!(dead, "bad 3\nbad 6\n");
-    assert!(forward.spool(&["show", "jobs/f.xml"]).contains("2 files of dead letters"));
+    assert!(
+        forward
+            .spool(&["show", "jobs/f.xml"])
+            .contains("2 files of dead letters")
+    );
     forward.told("among the dead letters");
 }
 
@@ -105,7 +124,10 @@ fn without_give_up_a_refused_record_blocks_and_that_is_told() {
 #[test]
 fn one_slow_request_holds_up_nobody_where_order_does_not_matter() {
     let sink = Sink::new(Mode::Slow(Duration::from_millis(300)));
-    let deliver = format!(r#"<deliver url="{}" order="none" workers="16" batch="1"/>"#, sink.url);
+    let deliver = format!(
+        r#"<deliver url="{}" order="none" workers="16" batch="1"/>"#,
+        sink.url
+    );
     let mut forward = Forward::new(r#"ack="true""#, "", &deliver);
     forward.start();
     let lines: String = (0..64).map(|n| format!("{n}\n")).collect();
@@ -113,5 +135,9 @@ fn one_slow_request_holds_up_nobody_where_order_does_not_matter() {
     assert_eq!(send_lines(forward.address, lines.as_bytes()), "64");
     assert_eq!(sink.wait(64).len(), 64);
     // one by one it would be 19 s
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        begun.elapsed()
+    );
 }

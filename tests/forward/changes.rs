@@ -21,7 +21,9 @@ fn a_changed_deliver_takes_effect_without_dropping_senders() {
     let mut stream = connect(forward.address);
     let mut answers = BufReader::new(stream.try_clone().expect("a second end"));
     let mut say = |text: &str, count: &str| {
-        stream.write_all(text.as_bytes()).expect("the connection is alive");
+        stream
+            .write_all(text.as_bytes())
+            .expect("the connection is alive");
         let mut line = String::new();
         answers.read_line(&mut line).expect("an answer");
         assert_eq!(line.trim(), count);
@@ -39,7 +41,11 @@ fn a_changed_deliver_takes_effect_without_dropping_senders() {
     let sum = old.records().len() + new.records().len();
     assert!(sum <= count, "{sum} of {count}");
     // a second one comes, and a broken file changes nothing
-    let both = format!(r#"{}<deliver name="second" url="{}"/>"#, deliver(&new), old.url);
+    let both = format!(
+        r#"{}<deliver name="second" url="{}"/>"#,
+        deliver(&new),
+        old.url
+    );
     forward.write(r#"ack="true""#, "", &both);
     let before = old.records().len();
     wait_for("the second one gets records", PATIENCE, || {
@@ -47,7 +53,12 @@ fn a_changed_deliver_takes_effect_without_dropping_senders() {
     });
     forward.write(r#"ack="true""#, "", r#"<deliver url="nonsense"/>"#);
     wait_for("the problem shows", PATIENCE, || {
-        forward.lab.status("f").to_string().contains("http://").then_some(())
+        forward
+            .lab
+            .status("f")
+            .to_string()
+            .contains("http://")
+            .then_some(())
     });
     count += 1;
     say("still here\n", &count.to_string());

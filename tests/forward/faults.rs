@@ -48,18 +48,25 @@ fn on_a_full_disk_senders_wait_and_nothing_is_lost() {
     let sending = thread::spawn(move || {
         let (mut stream, filler) = (stream, "x".repeat(150));
         for n in 0..total {
-            stream.write_all(format!("{n} {filler}\n").as_bytes()).expect("sending");
+            stream
+                .write_all(format!("{n} {filler}\n").as_bytes())
+                .expect("sending");
         }
         stream
     });
     forward.told("the disk is full, senders wait");
     // killed while it is full, it comes back and still delivers
     let mut line = String::new();
-    answers.read_line(&mut line).expect("some were acknowledged");
+    answers
+        .read_line(&mut line)
+        .expect("some were acknowledged");
     sink.set(Mode::Takes);
     let records = sink.wait(usize::try_from(total).expect("a count"));
     for (n, (_, body)) in (0_u64..).zip(&records) {
-        assert!(body.starts_with(&format!("{n} ")), "out of order at {n}: {body}");
+        assert!(
+            body.starts_with(&format!("{n} ")),
+            "out of order at {n}: {body}"
+        );
     }
     drop(sending.join().expect("the sender"));
     forward.told("well again");
@@ -96,14 +103,23 @@ fn a_forward_starts_and_delivers_on_a_full_disk() {
 }
 
 /// Runs the forward under strace, which lets calls fail.
-fn with_fault(inject: &str) {
+fn with_fault(inject: &str, told: &str) {
     let sink = Sink::new(Mode::Takes);
     let deliver = format!(r#"<deliver url="{}" batch="50"/>"#, sink.url);
     let mut forward = Forward::new(r#"framing="frame""#, r#"segment="64K""#, &deliver);
     let mut command = forward.lab.command("jobs");
     let mut strace = Command::new("strace");
     strace
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync,write", "-e", inject])
+        .args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fdatasync,fsync,write",
+            "-e",
+            inject,
+        ])
         .arg(programs().join("jobs"))
         .args(["run", "jobs/f.xml"])
         .current_dir(forward.lab.path(""));
@@ -118,7 +134,7 @@ fn with_fault(inject: &str) {
     let mut sender = Sender::new("one");
     sender.insist(forward.address, 1500, &|| false);
     assert_eq!(sender.acked, 1500);
-    forward.told("the disk refuses");
+    forward.told(told);
     let records = sink.wait(1500);
     let mut bodies: Vec<String> = Vec::new();
     for (_, body) in records {
@@ -134,12 +150,12 @@ fn with_fault(inject: &str) {
 
 #[test]
 fn a_sync_that_fails_is_not_tried_again_on_that_file() {
-    with_fault("inject=fdatasync:error=EIO:when=3+7");
+    with_fault("inject=fdatasync:error=EIO:when=3+7", "the disk refuses");
 }
 
 #[test]
 fn a_disk_that_is_full_for_moments_costs_nothing() {
-    with_fault("inject=fdatasync:error=ENOSPC:when=2+5");
+    with_fault("inject=fdatasync:error=ENOSPC:when=2+5", "the disk is full");
 }
 
 #[test]
@@ -156,7 +172,10 @@ fn both_cursors_damaged_and_the_newest_segment_gone() {
     }
     assert_eq!(sink.wait(400).len(), 400);
     wait_for("the cursor is saved", PATIENCE, || {
-        forward.spool(&["show", "spool"]).contains("next 401").then_some(())
+        forward
+            .spool(&["show", "spool"])
+            .contains("next 401")
+            .then_some(())
     });
     forward.kill();
     for half in ["a", "b"] {
@@ -186,7 +205,10 @@ fn both_cursors_damaged_and_the_newest_segment_gone() {
     sender.send(1).expect("sending");
     sender.settle().expect("acknowledged");
     let number = wait_for("the next record has a number of its own", PATIENCE, || {
-        sink.records().into_iter().map(|(number, _)| number).find(|number| *number > 401)
+        sink.records()
+            .into_iter()
+            .map(|(number, _)| number)
+            .find(|number| *number > 401)
     });
     assert!(number > 401);
 }

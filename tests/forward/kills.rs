@@ -33,13 +33,15 @@ fn play(deliver: &str, kills: u64) -> Vec<(u64, String)> {
                         let upto = sender.acked + 100;
                         sender.insist(address, upto, &over);
                     }
+                    let upto = sender.acked + 10;
+                    sender.insist(address, upto, &|| false);
                     sender
                 })
             })
             .collect();
         for _ in 0..kills {
-            // from the first instant of its life to the midst of its work
-            let life = Instant::now() + Duration::from_millis(dice.below(120));
+            // from its first connection to the midst of its work
+            let life = Instant::now() + Duration::from_millis(dice.below(400));
             while Instant::now() < life {
                 thread::yield_now();
                 thread::sleep(Duration::from_millis(1));
@@ -48,7 +50,10 @@ fn play(deliver: &str, kills: u64) -> Vec<(u64, String)> {
             forward.start();
         }
         ended.store(true, Ordering::Relaxed);
-        threads.into_iter().map(|t| t.join().expect("a sender")).collect()
+        threads
+            .into_iter()
+            .map(|t| t.join().expect("a sender"))
+            .collect()
     });
     let mut first: Vec<(u64, String)> = Vec::new();
     let mut seen: HashMap<u64, String> = HashMap::new();
@@ -60,8 +65,15 @@ fn play(deliver: &str, kills: u64) -> Vec<(u64, String)> {
         looked += 1;
     }
     assert!(looked < 10_000);
-    let ids: Vec<String> = sink.taken().iter().map(|r| r.header("spool-id").to_owned()).collect();
-    assert!(ids.windows(2).all(|two| two[0] == two[1]), "the spool changed its id");
+    let ids: Vec<String> = sink
+        .taken()
+        .iter()
+        .map(|r| r.header("spool-id").to_owned())
+        .collect();
+    assert!(
+        ids.windows(2).all(|two| two[0] == two[1]),
+        "the spool changed its id"
+    );
     for (number, body) in sink.records() {
         match seen.get(&number) {
             Some(known) => assert_eq!(known, &body, "number {number} was used twice"),
@@ -79,7 +91,12 @@ fn play(deliver: &str, kills: u64) -> Vec<(u64, String)> {
         assert!(sender.acked > 0, "{} got nothing through", sender.session);
         for number in 1..=sender.acked {
             let count = counts.get(&sender.body(number)).copied();
-            assert_eq!(count, Some(1), "record {number} of {} in the spool", sender.session);
+            assert_eq!(
+                count,
+                Some(1),
+                "record {number} of {} in the spool",
+                sender.session
+            );
         }
     }
     first
@@ -98,8 +115,14 @@ fn check_each(first: &[(u64, String)]) {
 
 #[test]
 fn strictly_ordered() {
-    let first = play(r#"<deliver url="URL" batch="50" age="5ms"/>"#, amount(15, 250));
-    assert!(first.windows(2).all(|two| two[0].0 < two[1].0), "out of order");
+    let first = play(
+        r#"<deliver url="URL" batch="50" age="5ms"/>"#,
+        amount(15, 250),
+    );
+    assert!(
+        first.windows(2).all(|two| two[0].0 < two[1].0),
+        "out of order"
+    );
     check_each(&first);
 }
 

@@ -66,8 +66,12 @@ impl Forward {
             .append(true)
             .open(self.lab.path("job.out"))
             .expect("its output");
-        command.stdout(log.try_clone().expect("a descriptor")).stderr(log);
-        let child = self.child.insert(command.spawn().expect("starting the job"));
+        command
+            .stdout(log.try_clone().expect("a descriptor"))
+            .stderr(log);
+        let child = self
+            .child
+            .insert(command.spawn().expect("starting the job"));
         let address = self.address;
         wait_for("the forward takes connections", PATIENCE, || {
             let ended = child.try_wait().expect("looking at the job");
@@ -123,9 +127,14 @@ impl Forward {
     /// The segments of the spool, oldest first.
     fn segments(&self) -> Vec<PathBuf> {
         let folder = fs::read_dir(self.lab.path("spool")).expect("the spool");
-        let mut paths: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+        let mut paths: Vec<PathBuf> = folder
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
         paths.retain(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or("");
             name.ends_with(".seg") && !name.starts_with('.')
         });
         paths.sort();
@@ -163,7 +172,9 @@ struct Dice(u64);
 impl Dice {
     /// From `SEED`, or a fixed one; printed.
     fn thrown() -> Dice {
-        let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = std::env::var("SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or(20_261_121);
         use std::io::Write as _;
         let _unseen = writeln!(std::io::stderr(), "SEED={seed}");

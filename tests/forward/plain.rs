@@ -15,13 +15,19 @@ fn lines_are_counted_when_durable_and_delivered_in_order() {
     let deliver = format!(r#"<deliver url="{}" batch="3"/>"#, sink.url);
     let mut forward = Forward::new(r#"ack="true" max-record="10""#, "", &deliver);
     forward.start();
-    assert_eq!(send_lines(forward.address, b"one\ntwo\n\nfour\nunfinished"), "4");
+    assert_eq!(
+        send_lines(forward.address, b"one\ntwo\n\nfour\nunfinished"),
+        "4"
+    );
     let records = sink.wait(4);
     let expected = ["one", "two", "", "four"].map(str::to_owned);
     assert_eq!(records, (1..).zip(expected).collect::<Vec<_>>());
     let first = &sink.taken()[0];
     assert_eq!(first.header("spool-id").len(), 16);
-    assert_eq!((first.header("spool-first"), first.header("spool-last")), ("1", "3"));
+    assert_eq!(
+        (first.header("spool-first"), first.header("spool-last")),
+        ("1", "3")
+    );
     assert_eq!(first.header("content-type"), "text/plain; charset=utf-8");
     forward.told("in the middle of a record");
 
@@ -32,9 +38,17 @@ fn lines_are_counted_when_durable_and_delivered_in_order() {
     let begun = Instant::now();
     let idle = connect(forward.address);
     assert_eq!(forward.stop().code(), Some(143));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(last_line(idle), "error: the server stops");
-    assert!(forward.spool(&["show", "spool"]).contains("main: next 6, backlog 0"));
+    assert!(
+        forward
+            .spool(&["show", "spool"])
+            .contains("main: next 6, backlog 0")
+    );
 }
 
 #[test]
@@ -55,7 +69,9 @@ fn a_sender_that_comes_back_doubles_nothing_in_the_spool() {
     assert_eq!(hear(&mut stream).expect("a word"), Word::Welcome(5));
     for number in 3..=7 {
         let body = sender.body(number);
-        stream.write_all(&record(number, body.as_bytes())).expect("a record");
+        stream
+            .write_all(&record(number, body.as_bytes()))
+            .expect("a record");
     }
     let acked = wait_for("all are acknowledged", PATIENCE, || {
         match hear(&mut stream).expect("a word") {
@@ -69,7 +85,10 @@ fn a_sender_that_comes_back_doubles_nothing_in_the_spool() {
     sender.acked = 7;
     sender.join(forward.address).expect("joining");
     let word = hear(&mut stream).expect("a word");
-    assert!(matches!(&word, Word::Error(text) if text.contains("taken over")), "{word:?}");
+    assert!(
+        matches!(&word, Word::Error(text) if text.contains("taken over")),
+        "{word:?}"
+    );
     let records = sink.wait(7);
     let expected: Vec<_> = (1..=7).map(|n| (n, sender.body(n))).collect();
     assert_eq!(records, expected);
@@ -92,10 +111,18 @@ fn bodies_and_headers_are_as_the_job_file_says() {
     );
     let mut forward = Forward::new(r#"ack="true""#, "", &delivers);
     forward.start();
-    assert_eq!(send_lines(forward.address, b"{\"a\":1}\nplain \"text\"\n"), "2");
+    assert_eq!(
+        send_lines(forward.address, b"{\"a\":1}\nplain \"text\"\n"),
+        "2"
+    );
     let all = [&json, &single, &packed];
     wait_for("all have got all", PATIENCE, || {
-        let counts = all.map(|sink| sink.taken().iter().map(|r| r.numbers().len()).sum::<usize>());
+        let counts = all.map(|sink| {
+            sink.taken()
+                .iter()
+                .map(|r| r.numbers().len())
+                .sum::<usize>()
+        });
         (counts == [2, 2, 2]).then_some(())
     });
     let request = &json.taken()[0];
@@ -153,8 +180,23 @@ fn strangers_log_in_by_tls_and_a_wrong_key_is_refused() {
     let sink = Sink::new(Mode::Takes);
     let mut forward = Forward::new("", "", "");
     let certificate = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
         .args(["-keyout", "key.pem", "-out", "cert.pem"])
         .current_dir(forward.lab.path(""))
         .stderr(Stdio::null())
@@ -187,7 +229,11 @@ fn strangers_log_in_by_tls_and_a_wrong_key_is_refused() {
     );
     for upto in ["500", "1000"] {
         let right = stranger("a shared secret");
-        assert_eq!(String::from_utf8_lossy(&right.stdout).trim(), upto, "{right:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&right.stdout).trim(),
+            upto,
+            "{right:?}"
+        );
     }
     assert_eq!(sink.wait(1000).len(), 1000);
     let log = forward.lab.lines("job.out").join("\n");

@@ -100,7 +100,12 @@ impl Sender {
         let Word::Welcome(last) = hear(&mut stream)? else {
             panic!("no welcome");
         };
-        assert!(last >= self.acked, "{}: {last} < {}", self.session, self.acked);
+        assert!(
+            last >= self.acked,
+            "{}: {last} < {}",
+            self.session,
+            self.acked
+        );
         (self.sent, self.acked) = (last, last);
         self.stream = Some(stream);
         Ok(())

@@ -1,7 +1,7 @@
 //! A centre: an HTTP/1.1 server that remembers every request and answers as it is told.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -26,7 +26,11 @@ impl Request {
     /// The spool's numbers of its records.
     pub(super) fn numbers(&self) -> Vec<u64> {
         let number = |text: &str| text.parse::<u64>().expect("a number");
-        let plain = format!("{}-{}", self.header("spool-first"), self.header("spool-last"));
+        let plain = format!(
+            "{}-{}",
+            self.header("spool-first"),
+            self.header("spool-last")
+        );
         let list = match self.header("spool-numbers") {
             "" => plain.as_str(),
             list => list,
@@ -97,7 +101,9 @@ impl Sink {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test thread panics while it holds the state")
+        self.state
+            .lock()
+            .expect("no test thread panics while it holds the state")
     }
 
     pub(super) fn set(&self, mode: Mode) {
@@ -172,12 +178,18 @@ impl Sink {
 
 fn read_request(reader: &mut impl BufRead) -> Option<(HashMap<String, String>, Vec<u8>)> {
     let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+    reader
+        .read_line(&mut line)
+        .ok()
+        .filter(|bytes| *bytes > 0)?;
     assert!(line.starts_with("POST /in HTTP/1.1"), "{line}");
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+        reader
+            .read_line(&mut line)
+            .ok()
+            .filter(|bytes| *bytes > 0)?;
         let Some((name, value)) = line.trim_end().split_once(": ") else {
             break;
         };

@@ -137,6 +137,7 @@ impl Context {
                 heartbeat: self.world.heartbeat,
                 stop_grace: self.world.stop_grace,
                 looking: self.world.looking,
+                origin: None,
             },
             author: self.author(),
             disk: self.disk(),

@@ -63,12 +63,15 @@ impl Written for Handle {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        // an error that the thread has met is not told a second time
+        self.early.take().map_or(Ok(()), Early::end)?;
+        self.since = 0;
+        self.file.sync_data()
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)?;
-        self.0.seek(SeekFrom::Start(length)).map(drop)
+        self.file.set_len(length)?;
+        self.file.seek(SeekFrom::Start(length)).map(drop)
     }
 }
 

@@ -76,6 +76,11 @@ impl FakeDisk {
         self.model().bad_syncs = n;
     }
 
+    /// Lets the next `n` writes find no room, as on a full disk.
+    pub fn fill_up(&self, n: u64) {
+        self.model().full_writes = n;
+    }
+
     /// The power comes back: everything is as one of the allowed survivals of the cut, chosen by `seed`.
     pub fn reboot(&self, seed: u64) {
         self.model().survive(&mut Dice::new(seed));
@@ -127,6 +132,10 @@ impl Write for Handle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let spent = self.disk.power.spend();
         let mut model = self.disk.model();
+        if model.full_writes > 0 {
+            model.full_writes -= 1;
+            return Err(ErrorKind::StorageFull.into());
+        }
         // the last write before the dark may reach the platter in part
         let taken = if spent.is_ok() {
             bytes.len()

@@ -21,6 +21,7 @@ pub(super) struct Model {
     pub(super) torn: Kept,
     pub(super) ticks: u64,
     pub(super) bad_syncs: u64,
+    pub(super) full_writes: u64,
 }
 
 /// Values to set, or to forget.

@@ -3,6 +3,7 @@
 mod connection;
 mod desk;
 mod directory;
+mod ending;
 mod framing;
 mod handoff;
 mod server;

@@ -1,5 +1,5 @@
 //! The loop over all senders: takes connections, reads records, hands groups to the writer, tells what is durable.
-//! When the writer cannot keep up, or the disk is full, it stops reading: senders wait, nobody is cut, memory stays.
+//! How connections end is in `ending`. When the writer cannot keep up, or the disk is full, it stops reading: senders wait, nobody is cut, memory stays.
 
 use std::{
     collections::HashMap,
@@ -25,8 +25,6 @@ use super::{
 const BUFFER: usize = 256 << 10;
 /// Bytes of unfinished records of all connections together, unless one alone may be larger.
 const HELD: usize = 64 << 20;
-/// How long a connection that has heard its last word may take to go.
-const LINGER: Duration = Duration::from_secs(2);
 /// Connections taken in one turn.
 const ACCEPTS: usize = 64;
 /// How long no connection is taken after the system had no descriptor for one.
@@ -46,10 +44,10 @@ pub(crate) struct Server {
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     epoll: OwnedFd,
-    handoff: Arc<Handoff>,
+    pub(super) handoff: Arc<Handoff>,
     pub(super) desk: Desk,
-    limits: Limits,
-    connections: HashMap<u64, Connection>,
+    pub(super) limits: Limits,
+    pub(super) connections: HashMap<u64, Connection>,
     next: u64,
     /// Connections that may have more at once.
     again: Vec<u64>,
@@ -57,8 +55,8 @@ pub(crate) struct Server {
     held: usize,
     buffer: Vec<u8>,
     /// No records are read for now; and since when they are again.
-    paused: bool,
-    resumed: Instant,
+    pub(super) paused: bool,
+    pub(super) resumed: Instant,
     accept_at: Instant,
     refused: u64,
 }
@@ -152,7 +150,7 @@ impl Server {
     }
 
     /// Tells connections what is durable.
-    fn settle(&mut self) -> io::Result<()> {
+    pub(super) fn settle(&mut self) -> io::Result<()> {
         for settled in self.handoff.settled() {
             for taker in self.desk.settle(settled.takers, &settled.news) {
                 if let Some(connection) = self.connections.get_mut(&taker.connection) {
@@ -254,7 +252,7 @@ impl Server {
         self.desk.group.batch.bytes.len() >= self.limits.group
     }
 
-    fn hand_on(&mut self) {
+    pub(super) fn hand_on(&mut self) {
         if self.desk.has_records() && self.handoff.is_free() {
             let desk = &mut self.desk;
             self.handoff.hand_on(|spare| desk.take_group(spare));
@@ -284,7 +282,7 @@ impl Server {
         Ok(())
     }
 
-    fn dismiss(&mut self, id: u64, refusal: Refusal) -> io::Result<()> {
+    pub(super) fn dismiss(&mut self, id: u64, refusal: Refusal) -> io::Result<()> {
         if let Some(connection) = self.connections.get_mut(&id) {
             self.held -= connection.held();
             connection.refuse(refusal);
@@ -296,7 +294,7 @@ impl Server {
     }
 
     /// Writes what a connection is to be told, and has epoll look for what it waits for.
-    fn write(&mut self, id: u64) -> io::Result<()> {
+    pub(super) fn write(&mut self, id: u64) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
         };
@@ -316,79 +314,12 @@ impl Server {
         Ok(())
     }
 
-    fn drop(&mut self, id: u64) -> io::Result<()> {
+    pub(super) fn drop(&mut self, id: u64) -> io::Result<()> {
         if let Some(connection) = self.connections.remove(&id) {
             self.held -= connection.held();
             self.desk.leave(&connection.talk);
             epoll::delete(&self.epoll, connection.wire.as_fd())?;
             log::debug!("{}: gone", connection.peer);
-        }
-        Ok(())
-    }
-
-    /// Sends away who is silent in the middle of something, and whoever does not go by himself. To be called each second.
-    ///
-    /// # Errors
-    /// As [`Server::turn`].
-    pub(crate) fn tick(&mut self) -> io::Result<()> {
-        let (now, resumed, timeout) = (Instant::now(), self.resumed, self.limits.timeout);
-        let mut silent = Vec::new();
-        for (id, connection) in &mut self.connections {
-            let quiet = now.saturating_duration_since(connection.since.max(resumed));
-            let late = match connection.stage {
-                Stage::Open => !self.paused && quiet > timeout && connection.owes(&self.desk),
-                Stage::Ending(_) => quiet > timeout && connection.talk.is_settled(),
-                Stage::Leaving => quiet > LINGER,
-                Stage::Over => true,
-            };
-            if late {
-                silent.push(*id);
-            }
-        }
-        for id in silent {
-            let open = self.connections.get(&id).map(|c| c.stage == Stage::Open);
-            match open {
-                Some(true) => self.dismiss(id, Refusal::Silent(timeout))?,
-                _ => self.drop(id)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads no more; hands on what was gathered, and tells senders what is durable, for so long at most.
-    ///
-    /// # Errors
-    /// As [`Server::turn`].
-    pub(crate) fn finish(&mut self, long: Duration) -> io::Result<()> {
-        let end = Instant::now() + long;
-        while Instant::now() < end {
-            self.hand_on();
-            let rest = !self.desk.has_records();
-            if rest {
-                self.handoff.close();
-            }
-            let mut fds = [PollFd::from_borrowed_fd(
-                self.handoff.wake_fd(),
-                PollFlags::IN,
-            )];
-            let limit = Timespec::try_from(Duration::from_millis(10)).unwrap_or_default();
-            let _woken = poll(&mut fds, Some(&limit));
-            self.settle()?;
-            if rest && self.handoff.is_idle() {
-                self.settle()?;
-                break;
-            }
-        }
-        self.handoff.close();
-        let ids: Vec<u64> = self.connections.keys().copied().collect();
-        for id in ids {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.talk.taken = connection.talk.durable;
-                if connection.stage == Stage::Open {
-                    connection.stage = Stage::Ending(Some(Refusal::Stopping));
-                }
-            }
-            self.write(id)?;
         }
         Ok(())
     }

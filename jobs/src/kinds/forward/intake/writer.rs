@@ -29,6 +29,9 @@ const UNSYNCED: u64 = 32 << 20;
 /// How long the writer sleeps at most.
 const NAP: Duration = Duration::from_millis(500);
 
+/// How often it sees to the room that is put aside.
+const TENDED: Duration = Duration::from_secs(10);
+
 /// What the writer keeps to.
 pub(crate) struct Writer {
     pub(crate) store: Store,
@@ -43,7 +46,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Works until the hand-off is closed and empty.
     pub(crate) fn run(mut self) {
-        let mut seen = 0;
+        let (mut seen, mut tended) = (0, Instant::now());
         let mut due: Option<Instant> = None;
         loop {
             self.vital.alive_for(PATIENCE);
@@ -51,6 +54,10 @@ impl Writer {
             match self.handoff.take(&mut seen, left.unwrap_or(NAP).min(NAP)) {
                 Some(group) => self.keep(group, &mut seen, &mut due),
                 None if self.handoff.is_closed() => break,
+                None if tended.elapsed() > TENDED => {
+                    tended = Instant::now();
+                    self.store.restore_reserve();
+                }
                 None => {}
             }
             let over = self.store.unsynced_bytes() > UNSYNCED;
@@ -72,12 +79,12 @@ impl Writer {
         let always = matches!(self.sync, SyncPolicy::Always);
         let kept = self.insist(seen, |writer| {
             writer.make_room()?;
-            writer.store.write()?;
-            if always {
-                writer.store.sync().map(drop)
-            } else {
-                Ok(())
+            let written = writer.store.write();
+            if always || written.is_err() {
+                // what did find room can be delivered, and make room for the rest
+                writer.store.sync()?;
             }
+            written
         });
         if !kept {
             return;

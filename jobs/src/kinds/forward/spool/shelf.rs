@@ -103,10 +103,9 @@ impl Shelf {
         books.segments.front().map_or(books.durable, |s| s.base)
     }
 
-    /// The first number of the newest segment.
+    /// The first number of the newest segment; 0 while there is none.
     pub(crate) fn newest(&self) -> u64 {
-        let books = self.books();
-        books.segments.back().map_or(books.durable, |s| s.base)
+        self.books().segments.back().map_or(0, |s| s.base)
     }
 
     /// All segments, oldest first.

@@ -6,6 +6,7 @@
 use std::{collections::VecDeque, io::Write as _, sync::Arc};
 
 use super::{
+    record::{Found, NOTE, Seal},
     reserve,
     segment::{self, Start},
     sessions::{News, Sessions},
@@ -24,6 +25,46 @@ pub(crate) struct Batch {
     pub(crate) next: u64,
     /// What it tells of sessions.
     pub(crate) news: Vec<News>,
+}
+
+impl Batch {
+    /// Two batches of about half its records each; `None` when it has only one.
+    fn halves(&self, seal: &Seal) -> Option<(Batch, Batch)> {
+        let (mut at, mut next, mut reached) = (0, self.first, Vec::new());
+        while at < self.bytes.len() / 2 {
+            let Found::Record(head, whole) = seal.read(&self.bytes[at..]) else {
+                return None;
+            };
+            if head.session != NOTE {
+                next = head.seq + 1;
+            }
+            if head.session != NOTE && head.session != 0 {
+                let second = head.time / 1_000_000;
+                reached.push(News::Reached(head.session, head.number, second));
+            }
+            at += whole;
+        }
+        if next == self.first || next >= self.next {
+            return None;
+        }
+        let opened = self
+            .news
+            .iter()
+            .filter(|item| !matches!(item, News::Reached(..)));
+        let one = Batch {
+            bytes: self.bytes[..at].to_vec(),
+            first: self.first,
+            next,
+            news: opened.cloned().chain(reached).collect(),
+        };
+        let other = Batch {
+            bytes: self.bytes[at..].to_vec(),
+            first: next,
+            next: self.next,
+            news: self.news.clone(),
+        };
+        Some((one, other))
+    }
 }
 
 /// The segment that is being written.
@@ -135,12 +176,21 @@ impl Store {
                 break;
             };
             if let Err(error) = active.file.write_all(&batch.bytes) {
-                self.waiting.push_front(batch);
                 active.closed = active.filled;
                 if active.file.cut(active.written).is_err() {
                     self.give_up();
                 }
-                return Err(Error::io("write", path)(error));
+                let error = Error::io("write", path)(error);
+                let halves = segment::is_full(&error).then(|| batch.halves(&self.shelf.seal));
+                match halves.flatten() {
+                    // half of it may find room, and what becomes durable can be delivered and go
+                    Some((one, other)) => {
+                        self.waiting.push_front(other);
+                        self.waiting.push_front(one);
+                    }
+                    None => self.waiting.push_front(batch),
+                }
+                return Err(error);
             }
             active.written += length;
             active.filled = true;
@@ -172,6 +222,11 @@ impl Store {
         self.unsynced_bytes = 0;
         self.shelf.grow(active.synced, last);
         Ok(last)
+    }
+
+    /// Puts room aside again that was given up when the disk was full.
+    pub(crate) fn restore_reserve(&self) {
+        reserve::keep(&*self.shelf.disk, &self.shelf.dir);
     }
 
     /// Makes durable what was written and ends the segment, so that it can be removed when all of it is confirmed.

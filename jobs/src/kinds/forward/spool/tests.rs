@@ -394,3 +394,25 @@ fn a_missing_middle_segment_is_passed() {
     let store = reopen(&disk, 1);
     assert_eq!(records(&store, 1).len(), 20);
 }
+
+#[test]
+fn a_batch_that_finds_no_room_is_halved_and_its_sessions_stay_right() {
+    let disk = FakeDisk::new();
+    let (mut store, mut sender) = (reopen(&disk, 100_000), Sender { number: 0 });
+    let batch = sender.batch(&store, 1);
+    store.push(batch);
+    insist(&mut store, 0);
+    store.roll().unwrap();
+    let batch = sender.batch(&store, 63);
+    store.push(batch);
+    for _ in 0..3 {
+        disk.fill_up(1);
+        assert!(is_full(&store.write().unwrap_err()));
+    }
+    insist(&mut store, 0);
+    assert_eq!(store.sessions().0[&1].last, 64);
+    let expected: Vec<_> = (1..=64).map(|n| (n, n)).collect();
+    assert_eq!(records(&store, 1), expected);
+    drop(store);
+    assert_eq!(records(&reopen(&disk, 100_000), 1), expected);
+}
