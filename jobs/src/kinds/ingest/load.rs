@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use db::{Connection, Load, Mode as Clash, TableInfo, TableName};
+use db::{Connection, ErrorKind, Load, Mode as Clash, TableInfo, TableName};
 
 use super::bad::Bad;
 use super::create;
@@ -75,6 +75,12 @@ pub(super) fn of_rows(error: db::Error) -> Fault {
     } else {
         Fault::Other(Error::Database(error))
     }
+}
+
+/// Whether an error came from outside of what was asked for: it tells nothing about it.
+fn is_outer(kind: ErrorKind) -> bool {
+    use ErrorKind::{Busy, Cancelled, Connect, Timeout};
+    matches!(kind, Busy | Cancelled | Connect | Timeout)
 }
 
 /// The load of one unit.
@@ -175,8 +181,7 @@ impl Unit<'_> {
             let begun = match entry {
                 // the parts of a set were loaded together, and are again if one of them is another
                 Entry::Loaded if self.table.mode != Mode::Replace => continue,
-                Entry::Loaded => Progress::default(),
-                Entry::New => Progress::default(),
+                Entry::Loaded | Entry::New => Progress::default(),
                 Entry::Begun(progress) => progress,
             };
             let (loaded, skipped) = self.file(source, &name, &info, columns, begun)?;
@@ -245,7 +250,7 @@ impl Unit<'_> {
             of_rows(db::Error::new(error.kind(), action.clone()).because(error))
         })?;
         match self.db.batch("RELEASE SAVEPOINT procctl_sql") {
-            Err(error) if !error.is_transient() => Err(Fault::Other(Error::Invalid(format!(
+            Err(error) if !is_outer(error.kind()) => Err(Fault::Other(Error::Invalid(format!(
                 "{action}: it has ended the transaction of the file (a procedure that commits, or a statement that does)"
             )))),
             done => Ok(done?),

@@ -5,7 +5,7 @@ mod looks;
 use std::path::Path;
 
 use super::*;
-use crate::disk::FakeDisk;
+use crate::disk::{Disk, FakeDisk};
 
 fn job(table: &str) -> Ingest {
     let xml = format!(r#"<ingest><target url="sqlite:t.db"/><input dir="in"/>{table}</ingest>"#);
@@ -334,6 +334,36 @@ fn an_earlier_content_of_the_same_name_counts_again_where_the_last_one_wins() {
             assert_eq!(bench.rows("SELECT name FROM t"), name, "{mode}");
         }
     }
+}
+
+#[test]
+fn files_that_change_or_go_after_they_were_found_are_left_alone() {
+    let bench = Bench::new(T);
+    bench.put("a.csv", "id\n1\n");
+    bench.put("b.csv", "id\n2\n");
+    bench.put("c.csv", "id\n3\n");
+    let cx = bench.cx();
+    let job = job(r#"<table match="*" name="t"/>"#);
+    let queue = job.waiting(&cx).unwrap();
+    bench.put("a.csv", "id\n10\n11\n");
+    bench
+        .disk
+        .remove(&bench.dir.path().join("in/b.csv"))
+        .unwrap();
+    let shared = Shared {
+        params: &job.params,
+        inbox: &job.params.input.inbox(&cx),
+        rejects: &job.params.input.rejects(&cx),
+        queue: Mutex::new(queue),
+    };
+    let tally = crew::work(&cx, &shared, 1, &mut Vec::new())
+        .answer()
+        .unwrap();
+    assert_eq!((tally.files, tally.written), (1, 1));
+    assert_eq!(bench.rows("SELECT id FROM t"), "3");
+    assert_eq!(bench.names("in"), ["a.csv"]);
+    bench.run(r#"<table match="*" name="t"/>"#).unwrap();
+    assert_eq!(bench.rows("SELECT id FROM t"), "3 10 11");
 }
 
 #[test]
