@@ -11,7 +11,7 @@ use crate::tabbed::Chunk;
 use crate::{ColumnInfo, Dialect, Kind, TableName};
 use futures_util::TryStreamExt;
 use std::collections::HashSet;
-use tokio_postgres::Statement;
+use tokio_postgres::{SimpleQueryMessage, Statement};
 
 /// A plan for arrays of any length looks rows up by their key, and does not read the whole table for each chunk.
 const BEGIN: &str = "SAVEPOINT load_keys; SET LOCAL plan_cache_mode = force_generic_plan";
@@ -34,6 +34,8 @@ struct Rule {
     places: Vec<usize>,
     sql: String,
     statement: Option<Statement>,
+    /// Asks between which whole numbers the keys are that are there: what lies outside need not be asked for.
+    bounds: Option<String>,
 }
 
 pub(super) struct Doubles {
@@ -56,6 +58,7 @@ impl Doubles {
         let rule = |wrong, places: Vec<usize>, other: &TableName, names: &[String]| Rule {
             wrong,
             sql: question(wrong, other, names, &places, columns),
+            bounds: bounds(wrong, other, names, &places, columns),
             places,
             statement: None,
         };
@@ -112,10 +115,19 @@ impl Doubles {
             if rule.wrong == Wrong::Double {
                 mark_repeated(&columns, &mut found);
             }
+            let doubtful = rule.doubtful(session, &columns)?;
+            let columns = match &doubtful {
+                Some(rows) if rows.is_empty() => continue,
+                Some(rows) => columns.iter().map(|column| pick(column, rows)).collect(),
+                None => columns,
+            };
             match rule.ask(session, &columns, kinds)? {
                 Asked::There(places) => {
                     for place in places {
-                        if let Some(found) = found.get_mut(place) {
+                        let row = doubtful
+                            .as_ref()
+                            .map_or(Some(&place), |rows| rows.get(place));
+                        if let Some(found) = row.and_then(|row| found.get_mut(*row)) {
                             *found = true;
                         }
                     }
@@ -135,6 +147,27 @@ impl Doubles {
 
 /// The cells of one column.
 type Column = Vec<Option<Vec<u8>>>;
+
+fn pick(column: &Column, rows: &[usize]) -> Column {
+    rows.iter().map(|row| column[*row].clone()).collect()
+}
+
+/// Rows whose key lies within bounds, or is no whole number at all; without bounds, none but the latter.
+fn within(keys: &Column, bounds: Option<(i128, i128)>) -> Vec<usize> {
+    let doubtful = |key: &Option<Vec<u8>>| {
+        let Some(key) = key else { return false };
+        let number = std::str::from_utf8(key)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        number.is_none_or(|number: i128| {
+            bounds.is_some_and(|(low, high)| (low..=high).contains(&number))
+        })
+    };
+    let rows = keys.iter().enumerate();
+    rows.filter(|(_, key)| doubtful(key))
+        .map(|(row, _)| row)
+        .collect()
+}
 
 /// Marks rows whose key an earlier row has.
 fn mark_repeated(columns: &[Column], found: &mut [bool]) {
@@ -157,6 +190,42 @@ enum Asked {
 }
 
 impl Rule {
+    /// Which rows have to be asked for; `None`: all. Keys mostly rise, so that most of a chunk lies above what is there.
+    fn doubtful(
+        &self,
+        session: &Session,
+        columns: &[Column],
+    ) -> Result<Option<Vec<usize>>, Trouble> {
+        let (Some(sql), [keys]) = (&self.bounds, columns) else {
+            return Ok(None);
+        };
+        session.watch.start();
+        let asked = session.wait(async {
+            let client = session.client();
+            client.batch_execute(BEGIN).await?;
+            let told = client.simple_query(sql).await?;
+            client.batch_execute(END).await?;
+            Ok(told)
+        });
+        session.watch.rest();
+        match asked {
+            Ok(told) => {
+                let row = told.iter().find_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => Some(row),
+                    _ => None,
+                });
+                let number = |at| row?.get(at)?.parse::<i128>().ok();
+                Ok(Some(within(keys, number(0).zip(number(1)))))
+            }
+            // whoever may not ask for this is told so by the question itself
+            Err(Trouble::Refused(complaint)) if !session.is_lost() && complaint.code != "57014" => {
+                session.run(END)?;
+                Ok(None)
+            }
+            Err(broken) => Err(broken),
+        }
+    }
+
     fn ask(
         &mut self,
         session: &Session,
@@ -202,6 +271,26 @@ impl Rule {
             Err(broken) => Err(broken),
         }
     }
+}
+
+/// The question for the least and the greatest key, where keys are whole numbers and an index knows.
+fn bounds(
+    wrong: Wrong,
+    table: &TableName,
+    names: &[String],
+    places: &[usize],
+    columns: &[&ColumnInfo],
+) -> Option<String> {
+    let ([name], [place], Wrong::Double) = (names, places, wrong) else {
+        return None;
+    };
+    let key = Postgres.quote(name);
+    (columns[*place].kind == Kind::Integer).then(|| {
+        format!(
+            "SELECT min({key}), max({key}) FROM {}",
+            Postgres.qualify(table)
+        )
+    })
 }
 
 /// Which of the given rows are wrong: `other` is the table that is asked, by its columns `names`.
@@ -269,6 +358,16 @@ fn array<'a>(cells: impl Iterator<Item = Option<&'a [u8]>>, kind: Kind) -> Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_keys_among_those_that_are_there_are_asked_for() {
+        let keys = ["5", "11", "7", "x", " 6", "-3"].iter();
+        let keys = keys.map(|key| Some(key.as_bytes().to_vec()));
+        let keys: Column = keys.chain([None]).collect();
+        assert_eq!(within(&keys, Some((1, 10))), [0, 2, 3, 4]);
+        assert_eq!(within(&keys, None), [3, 4]);
+        assert_eq!(pick(&keys, &[1, 6]), [Some(b"11".to_vec()), None]);
+    }
 
     #[test]
     fn keys_are_asked_for_in_their_own_types() {
