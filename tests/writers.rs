@@ -1,5 +1,5 @@
-//! Clients that write to a server as badly as clients do: transactions that last, end in another order than they began, are rolled back, or draw
-//! their number long before they write. Each is the server's own client at the end of a shell's pipe, so that sessions really rest within transactions.
+//! Clients that write to a server as badly as clients do: transactions that last, end in another order than they began, are rolled back, draw
+//! their number long before they write, or are committed in two steps. Each is the server's own client at the end of a shell's pipe, so that sessions really rest within transactions.
 
 use std::process::{Child, Command, Stdio};
 
@@ -47,11 +47,12 @@ pub(crate) fn start(
 ) -> [Child; 2] {
     let mut dice = Dice::new(seed.wrapping_add(number));
     let (mut script, mut spent) = (String::new(), 0);
+    let prepares = can_prepare(url);
     while spent < length_ms {
         let delay = dice.throw(delay_ms);
         let nap = format!("sleep {}.{:03}\n", delay / 1000, delay % 1000);
         let insert = format!("INSERT INTO late (writer) VALUES ({number});");
-        let steps: Vec<String> = match dice.throw(10) {
+        let steps: Vec<String> = match dice.throw(11) {
             // long ones, some of which come to nothing
             0..4 => vec![say(&format!("BEGIN; {insert}")), nap, say("COMMIT;")],
             4..6 => vec![
@@ -60,8 +61,17 @@ pub(crate) fn start(
                 say("ROLLBACK;"),
             ],
             6 | 7 => vec![say(&draw(url)), nap, say(&write_drawn(url, number))],
+            // prepared for a while, when it belongs to no session
+            8 if prepares => {
+                let name = format!("{number}_{spent}");
+                vec![
+                    say(&prepare(url, &insert, &name)),
+                    nap,
+                    say(&commit_prepared(url, &name)),
+                ]
+            }
             // a long statement, then short ones
-            8 => vec![say(&slow(url, number, delay))],
+            9 => vec![say(&slow(url, number, delay))],
             _ => {
                 spent += 20;
                 vec![say(&insert), say(&insert)]
@@ -102,6 +112,28 @@ fn draw(url: &str) -> String {
 fn write_drawn(url: &str, number: u64) -> String {
     let drawn = if is_postgres(url) { ":drawn" } else { "@drawn" };
     format!("INSERT INTO late (id, writer) VALUES ({drawn}, {number}); COMMIT;")
+}
+
+/// Whether the server takes transactions in two steps.
+fn can_prepare(url: &str) -> bool {
+    !is_postgres(url) || services::ask(url, "SHOW max_prepared_transactions").trim() != "0"
+}
+
+/// A transaction that is complete and waits to be committed.
+fn prepare(url: &str, insert: &str, name: &str) -> String {
+    if is_postgres(url) {
+        format!("BEGIN; {insert} PREPARE TRANSACTION '{name}';")
+    } else {
+        format!("XA START '{name}'; {insert} XA END '{name}'; XA PREPARE '{name}';")
+    }
+}
+
+fn commit_prepared(url: &str, name: &str) -> String {
+    if is_postgres(url) {
+        format!("COMMIT PREPARED '{name}';")
+    } else {
+        format!("XA COMMIT '{name}';")
+    }
 }
 
 /// One statement that inserts, and then lasts before it is committed.

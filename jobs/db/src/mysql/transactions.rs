@@ -33,7 +33,8 @@ fn listed(connection: &mut dyn Connection) -> Result<Transactions> {
     };
     let begun = Instant::now();
     loop {
-        if let Some(found) = transactions(connection)? {
+        if let Some((found, readers)) = transactions(connection)? {
+            open.retain(|one| !readers.iter().any(|reader| one.id.starts_with(reader)));
             open.extend(found);
             return Ok(Transactions::Listed(open));
         }
@@ -72,21 +73,27 @@ fn statements(connection: &mut dyn Connection, maria: bool) -> Result<Option<Vec
     Ok(Some(open))
 }
 
-/// What InnoDB lists but for what is declared to read only; `None` when the list is of an earlier moment. It is new if the asking
-/// statement itself is in it, known by a word that no earlier one had. That takes a transaction of our own.
-fn transactions(connection: &mut dyn Connection) -> Result<Option<Vec<Transaction>>> {
+/// What InnoDB lists, and how the statements of sessions begin whose transaction is declared to read only: they fill nothing, however long they read.
+/// `None` when the list is of an earlier moment. It is new if the asking statement itself is in it, known by a word that no earlier
+/// one had; that takes a transaction of our own.
+fn transactions(
+    connection: &mut dyn Connection,
+) -> Result<Option<(Vec<Transaction>, Vec<String>)>> {
     let word = uuid(connection)?;
     let sql = format!(
-        "SELECT '{word}', trx_mysql_thread_id, trx_started, trx_id, trx_state, trx_mysql_thread_id = CONNECTION_ID(), COALESCE(trx_query, '') LIKE '%{word}%' \
-         FROM information_schema.innodb_trx WHERE trx_is_read_only = 0 OR trx_mysql_thread_id = CONNECTION_ID()"
+        "SELECT '{word}', trx_mysql_thread_id, trx_started, trx_id, trx_state, trx_is_read_only, COALESCE(trx_query, '') LIKE '%{word}%' \
+         FROM information_schema.innodb_trx"
     );
-    let (mut open, mut new) = (Vec::new(), false);
+    let (mut open, mut readers, mut new) = (Vec::new(), Vec::new(), false);
     for row in read(connection, &sql)? {
-        let [_, session, started, number, state, own, asking] = &row[..] else {
+        let [_, session, started, number, state, reads, asking] = &row[..] else {
             continue;
         };
-        if own == "1" {
-            new |= asking == "1";
+        let statements = format!("session {session} statement ");
+        if asking == "1" {
+            new = true;
+        } else if reads == "1" {
+            readers.push(statements);
         } else if session == "0" {
             // prepared, or rolled back after a crash: no session holds it
             open.push(Transaction {
@@ -99,12 +106,12 @@ fn transactions(connection: &mut dyn Connection) -> Result<Option<Vec<Transactio
         } else {
             open.push(Transaction {
                 id: format!("session {session} transaction {started}"),
-                heir_of: Some(format!("session {session} statement ")),
+                heir_of: Some(statements),
                 about: format!("session {session}, {state}, open since {started}"),
             });
         }
     }
-    Ok(new.then_some(open))
+    Ok(new.then_some((open, readers)))
 }
 
 /// A word that was never used before.

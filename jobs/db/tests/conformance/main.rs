@@ -24,7 +24,7 @@ macro_rules! backend {
         backend!($name, $place);
         backend!(@cases $own, $place,
             servers: several_hosts, tls_as_asked, wrong_passwords_are_told, types_of_its_own, parts_share_a_snapshot,
-                several_connections_see_one_moment, open_transactions_are_told,
+                several_connections_see_one_moment, open_transactions_are_told, a_prepared_transaction_is_open,
                 a_killed_session_is_transient, a_socket_is_a_host, cells_beyond_a_packet, without_the_fast_path;
         );
     };

@@ -239,6 +239,56 @@ pub(crate) fn open_transactions_are_told(place: &Place) {
     assert_eq!(ended, None);
 }
 
+/// A transaction that is complete belongs to no session any more, and is open until somebody commits it.
+pub(crate) fn a_prepared_transaction_is_open(place: &Place) {
+    let (mut reader, mut writer) = (place.connect(), place.connect());
+    place.table(&mut *writer, &[("!id", Kind::Integer)]);
+    let (before, _) = look(&mut *reader, &[]);
+    let name = format!("prepared {}", place.url.len() + std::process::id() as usize);
+    let postgres = writer.dialect().name() == "postgres";
+    if postgres {
+        if value(&mut *writer, "SHOW max_prepared_transactions").as_deref() == Some("0") {
+            return;
+        }
+        writer.begin().unwrap();
+    } else {
+        writer.batch(&format!("XA START '{name}'")).unwrap();
+    }
+    writer
+        .execute("INSERT INTO t (id) VALUES (1)", &[])
+        .unwrap();
+    let (open, _) = look(&mut *reader, &[]);
+    let mine: Vec<String> = open.into_iter().filter(|id| !before.contains(id)).collect();
+    let commit = if postgres {
+        let prepare = format!("PREPARE TRANSACTION '{name}'");
+        writer.batch(&prepare).unwrap();
+        format!("COMMIT PREPARED '{name}'")
+    } else {
+        let prepare = format!("XA END '{name}'; XA PREPARE '{name}'");
+        writer.batch(&prepare).unwrap();
+        format!("XA COMMIT '{name}'")
+    };
+    drop(writer);
+    let mut left = mine;
+    for _ in 0..5 {
+        left = look(&mut *reader, &left).1;
+        assert!(!left.is_empty());
+    }
+    // its session may still be on its way out
+    let mut other = place.connect();
+    let committed = (0..200).find_map(|_| {
+        let done = other.execute(&commit, &[]);
+        std::thread::sleep(Duration::from_millis(if done.is_ok() { 0 } else { 20 }));
+        done.ok()
+    });
+    assert!(committed.is_some(), "{commit}");
+    let ended = (0..50).try_fold(left, |left, _| {
+        let (_, left) = look(&mut *reader, &left);
+        (!left.is_empty()).then_some(left)
+    });
+    assert_eq!(ended, None);
+}
+
 pub(crate) fn a_killed_session_is_transient(place: &Place) {
     let mut victim = place.connect();
     let id = value(&mut *victim, place.session).unwrap();

@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) key: Vec<String>,
     /// Columns of the job's table that are never NULL; empty for SQL.
     pub(super) filled: Vec<String>,
+    /// Types as the table's dictionary words them, by column.
+    declared: Vec<(String, String)>,
 }
 
 impl Facts {
@@ -29,6 +31,7 @@ impl Facts {
             columns,
             key: Vec::new(),
             filled: Vec::new(),
+            declared: Vec::new(),
         };
         let Some(table) = &params.table else {
             return Ok(facts);
@@ -42,9 +45,24 @@ impl Facts {
                 .columns
                 .iter()
                 .filter(|column| !column.nullable || facts.key.contains(&column.name));
+            let types = info.columns.iter();
+            facts.declared = types
+                .map(|column| (column.name.clone(), column.declared.clone()))
+                .collect();
             facts.filled = filled.map(|column| column.name.clone()).collect();
         }
         Ok(facts)
+    }
+
+    /// The type of a column, in the database's own words if it has any.
+    pub(super) fn type_of(&self, column: &db::Column) -> String {
+        let table = self.declared.iter().find(|(name, _)| *name == column.name);
+        let words = [Some(&column.declared), table.map(|(_, words)| words)];
+        let known = words.into_iter().flatten().find(|words| !words.is_empty());
+        known.map_or_else(
+            || format!("{:?}", column.kind).to_lowercase(),
+            String::clone,
+        )
     }
 
     /// The kind of a column. An expression has no declared type; a row of it tells.

@@ -10,6 +10,7 @@ use crate::state::Changes;
 
 pub(super) const CURSOR: &str = "cursor";
 pub(super) const PLAN: &str = "plan";
+pub(super) const COUNTED: &str = "counted";
 const PUBLISHING: &str = "publishing";
 
 /// Finishes the renames that an earlier run has committed to.

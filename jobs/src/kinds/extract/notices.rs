@@ -6,6 +6,7 @@ use db::Connection;
 
 use super::facts::{Facts, first_row, invalid};
 use super::guard::Look;
+use super::memory;
 use super::query::Along;
 use super::range::Cursor;
 use crate::context::Context;
@@ -15,10 +16,14 @@ use crate::job::Count;
 /// How long between two notices of the same thing, and how long a wait goes without one.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// Seconds.
+const DAY: u64 = 86_400;
+
 /// What has been told, in one process.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    nulls: bool,
+    /// When rows without a cursor were counted, in seconds since 1970.
+    counted: Option<i64>,
     doubled: bool,
     falling: Option<Instant>,
     /// Since when the same transaction is waited for, and its name.
@@ -58,17 +63,26 @@ pub(super) fn nulls_line(count: u64, column: &str) -> String {
 }
 
 impl Notices {
-    /// Tells once how many rows are never read.
+    /// Tells once a day how many rows are never read: counting may take a look at all of them.
     pub(super) fn nulls(
         &mut self,
-        cx: &Context,
+        cx: &mut Context,
         db: &mut dyn Connection,
         along: Along<'_>,
         facts: &Facts,
     ) -> Result<(), Error> {
-        if std::mem::replace(&mut self.nulls, true) {
+        let now = cx.now().timestamp();
+        if self.counted.is_none() {
+            self.counted = cx.state()?.get(memory::COUNTED)?;
+        }
+        if self.counted.is_some_and(|then| now.abs_diff(then) < DAY) {
             return Ok(());
         }
+        self.counted = Some(now);
+        if facts.filled.iter().any(|name| name == along.column) {
+            return Ok(());
+        }
+        cx.state()?.set(memory::COUNTED, &now)?;
         let count = count_nulls(cx, db, along, facts)?;
         if count > 0 {
             log::warn!("{}", nulls_line(count, along.column));

@@ -123,11 +123,7 @@ pub(super) fn dry_run(
         report.note(format!(
             "column {}: {} -> {}",
             column.name,
-            if column.declared.is_empty() {
-                "expression"
-            } else {
-                &column.declared
-            },
+            facts.type_of(column),
             written_as(column.kind.into(), shelf.format)
         ));
     }
