@@ -75,11 +75,17 @@ fn kills(url: &str) {
     reap(busy);
     let rows = committed(url);
     assert!(rows.len() > 20, "only {} rows, seed {SEED}", rows.len());
-    wait_for("runs find all rows", PATIENCE, || {
+    let end = Instant::now() + PATIENCE;
+    loop {
         lab.good("jobs", ["run".as_ref(), file.as_os_str()]);
         let found = ids(&lab, "out");
-        rows.iter().all(|id| found.contains_key(id)).then_some(())
-    });
+        let missing: Vec<&u64> = rows.iter().filter(|id| !found.contains_key(id)).collect();
+        if missing.is_empty() {
+            break;
+        }
+        let state = || lab.good("jobs", ["state", "x", "show"]);
+        assert!(Instant::now() < end, "missing {missing:?}: {}", state());
+    }
     each_once(&lab, "out", &rows);
 }
 

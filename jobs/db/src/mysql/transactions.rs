@@ -2,7 +2,8 @@
 //!
 //! InnoDB lists a transaction from its first read or write of a table, which may be a moment after an INSERT has drawn its number: sessions
 //! that are in a statement count too, and are listed first, so that nobody slips from one list into the other between the two looks.
-//! Not listed by anything: a session that has drawn a number without touching a table (MariaDB's `NEXTVAL` in an open transaction) and rests.
+//! Not listed by anything: a session that has drawn a number without touching a table (MariaDB's `NEXTVAL` in an open transaction; an INSERT as the first
+//! work of a transaction, undone by a savepoint) and rests.
 //! Seeing others takes the right PROCESS. A server that takes rows from another one lists only what has arrived.
 
 use crate::transactions::read;

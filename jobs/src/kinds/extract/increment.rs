@@ -114,7 +114,10 @@ impl Course<'_> {
         }
         if let Some(upto) = &upto {
             let plan = Plan { upto: upto.clone() };
-            let changes = Changes::new().set(memory::CURSOR, &cursor)?;
+            // the guards of gaps stay as they were until the gaps have been read
+            let mut planned = cursor.clone();
+            planned.holes = before.holes;
+            let changes = Changes::new().set(memory::CURSOR, &planned)?;
             cx.state()?.commit(changes.set(memory::PLAN, &plan)?)?;
         }
         db.begin_snapshot()?;
