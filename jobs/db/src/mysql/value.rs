@@ -29,9 +29,11 @@ pub(super) fn spell(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) 
         }
         Value::Double(number) => form::write_float(out, *number),
         Value::Date(year, month, day, hour, minute, second, micros) => {
-            write_plain(out, format_args!("{year:04}-{month:02}-{day:02}"));
+            write_digits(out, u32::from(*year), 4);
+            write_parts(out, b'-', [*month, *day]);
             if kind != Kind::Date {
-                write_plain(out, format_args!(" {hour:02}:{minute:02}:{second:02}"));
+                write_parts(out, b' ', [*hour]);
+                write_parts(out, b':', [*minute, *second]);
                 write_fraction(*micros, out);
             }
             if kind == Kind::Instant {
@@ -80,6 +82,22 @@ fn spell_bytes(shape: Shape, kind: Kind, bytes: &[u8], out: &mut Vec<u8>) -> Spe
         _ => return Spelled::Lent,
     }
     Spelled::Written
+}
+
+/// Two digits each, a mark in front.
+fn write_parts<const N: usize>(out: &mut Vec<u8>, mark: u8, parts: [u8; N]) {
+    for part in parts {
+        out.push(mark);
+        write_digits(out, u32::from(part), 2);
+    }
+}
+
+/// Digits with zeros in front. Times are in every row: formatting them costs more than fetching them.
+fn write_digits(out: &mut Vec<u8>, value: u32, width: u32) {
+    for place in (0..width).rev() {
+        let digit = value / 10_u32.pow(place) % 10;
+        out.push(b'0' + u8::try_from(digit).expect("a remainder of ten is a digit"));
+    }
 }
 
 fn write_plain(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {

@@ -24,6 +24,7 @@ mod dictionary;
 mod doubles;
 mod fault;
 mod kind;
+mod line;
 mod loader;
 mod login;
 mod param;

@@ -2,18 +2,22 @@
 
 use super::fault::{Complaint, Trouble, fault};
 use super::kind::{declared, kind};
+use super::line::Line;
 use super::param::{Given, Raw, write};
 use super::portion::{Portions, close, declare};
 use super::session::{Session, Standing};
 use super::spelling::{Spelling, spelling};
 use super::verb;
 use crate::{Cell, Cells, Column, Error, Result, Row, Rows};
+use futures_util::Stream;
 use futures_util::future::join;
 use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio_postgres::types::Type;
-use tokio_postgres::{RowStream, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream, Statement};
+use tokio_postgres::{
+    CopyOutStream, RowStream, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream, Statement,
+};
 
 /// A query that is left early may end by itself for so long before it is cancelled.
 const GRACE: Duration = Duration::from_millis(50);
@@ -26,7 +30,9 @@ const UNDO: &str = "ROLLBACK TO SAVEPOINT query; RELEASE SAVEPOINT query";
 
 /// Where the rows come from.
 enum Source {
-    /// As the server makes them, in text.
+    /// As the server makes them, each a line of COPY.
+    Lines(Pin<Box<CopyOutStream>>),
+    /// As the server makes them, in text: for what COPY does not take.
     Stream(Pin<Box<SimpleQueryStream>>),
     /// From a cursor, in text.
     Cursor(Portions),
@@ -37,6 +43,7 @@ enum Source {
 /// The row that is lent.
 enum Current {
     None,
+    Line,
     Text(SimpleQueryRow),
     Written(Vec<Option<Vec<u8>>>),
 }
@@ -53,6 +60,7 @@ pub(super) struct PostgresRows<'c> {
     spellings: Vec<Spelling>,
     source: Option<Source>,
     current: Current,
+    line: Line,
     /// Where rewritten cells of the current row are in the buffer.
     rewritten: Vec<Option<Range<usize>>>,
     buffer: Vec<u8>,
@@ -79,6 +87,7 @@ impl<'c> PostgresRows<'c> {
             spellings: Vec::new(),
             source: None,
             current: Current::None,
+            line: Line::default(),
             rewritten: Vec::new(),
             buffer: Vec::new(),
             ahead: false,
@@ -114,8 +123,14 @@ impl<'c> PostgresRows<'c> {
             before.and(prepared)
         })?;
         session.fit(&prepared, 0)?;
-        let stream = session.wait(session.client().simple_query_raw(sql))?;
-        self.source = Some(Source::Stream(Box::pin(stream)));
+        self.source = Some(if verb::copies(sql) && !session.any_bytes {
+            let copy = format!("COPY ({sql}\n) TO STDOUT");
+            let lines = session.wait(session.client().copy_out(&copy))?;
+            Source::Lines(Box::pin(lines))
+        } else {
+            let stream = session.wait(session.client().simple_query_raw(sql))?;
+            Source::Stream(Box::pin(stream))
+        });
         self.describe(&prepared);
         Ok(())
     }
@@ -179,6 +194,15 @@ impl<'c> PostgresRows<'c> {
         let session = &*self.session;
         Ok(match self.source.as_mut() {
             None => Current::None,
+            Some(Source::Lines(lines)) => match session.next(lines)? {
+                Some(line) => {
+                    self.line
+                        .read(line, &self.spellings)
+                        .ok_or_else(odd_width)?;
+                    Current::Line
+                }
+                None => Current::None,
+            },
             Some(Source::Cursor(portions)) => {
                 portions.next(session)?.map_or(Current::None, Current::Text)
             }
@@ -200,7 +224,7 @@ impl<'c> PostgresRows<'c> {
     fn place(&mut self, current: Current) -> Result<bool, Trouble> {
         self.current = current;
         let Current::Text(row) = &self.current else {
-            return Ok(matches!(self.current, Current::Written(_)));
+            return Ok(matches!(self.current, Current::Line | Current::Written(_)));
         };
         self.buffer.clear();
         for (index, spelling) in self.spellings.iter().enumerate() {
@@ -272,22 +296,31 @@ impl<'c> PostgresRows<'c> {
             Some(Source::Binary(stream)) => {
                 session.drain(stream, EVER);
             }
+            Some(Source::Lines(lines)) => leave(session, lines, GRACE),
             Some(Source::Stream(stream)) => {
-                let patience = if self.reads { GRACE } else { EVER };
-                if !session.drain(stream, patience) {
-                    session.cancel();
-                    if !session.drain(stream, LAST) {
-                        session.break_off();
-                    }
-                    if session.standing == Standing::Snapshot {
-                        session.send("ROLLBACK TO SAVEPOINT query");
-                    }
-                }
+                leave(session, stream, if self.reads { GRACE } else { EVER });
             }
         }
         if let Err(error) = self.finish() {
             log::debug!("{error}, leaving a query early");
         }
+    }
+}
+
+/// Lets what the server streams end by itself for so long, then cancels it.
+fn leave<S, T>(session: &mut Session, stream: &mut Pin<Box<S>>, patience: Duration)
+where
+    S: Stream<Item = Result<T, tokio_postgres::Error>>,
+{
+    if session.drain(stream, patience) {
+        return;
+    }
+    session.cancel();
+    if !session.drain(stream, LAST) {
+        session.break_off();
+    }
+    if session.standing == Standing::Snapshot {
+        session.send("ROLLBACK TO SAVEPOINT query");
     }
 }
 
@@ -299,6 +332,10 @@ fn release(session: &Session, standing: Standing) {
         Standing::Snapshot => session.send("RELEASE SAVEPOINT query"),
         _ => {}
     }
+}
+
+fn odd_width() -> Trouble {
+    Trouble::Unfit("a row has another number of cells than the query has columns".to_owned())
 }
 
 fn not_utf8(column: &str) -> Trouble {
@@ -345,6 +382,7 @@ impl Cells for PostgresRows<'_> {
     fn cell(&self, index: usize) -> Cell<'_> {
         match &self.current {
             Current::None => None,
+            Current::Line => self.line.cell(index),
             Current::Written(cells) => cells[index].as_deref(),
             Current::Text(row) => match &self.rewritten[index] {
                 Some(range) => Some(&self.buffer[range.clone()]),

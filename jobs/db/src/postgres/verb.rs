@@ -25,6 +25,11 @@ pub(super) fn reads(sql: &str) -> bool {
     }
 }
 
+/// Whether COPY takes its rows to this side: a SELECT that makes no table.
+pub(super) fn copies(sql: &str) -> bool {
+    reads(sql) && !sql.contains(';') && !words(sql).iter().any(|word| word == "INTO")
+}
+
 /// Whether the number that the server tells is that of changed rows.
 pub(super) fn changes(sql: &str) -> bool {
     let words = words(sql);
@@ -78,6 +83,15 @@ mod tests {
             "values (1)",
         ] {
             assert!(reads(sql) && !changes(sql), "{sql}");
+        }
+        assert!(copies("SELECT 1 -- x") && copies("TABLE t"));
+        for sql in [
+            "SELECT 1;",
+            "SELECT 1 INTO t",
+            "SHOW x",
+            "INSERT INTO t VALUES (1)",
+        ] {
+            assert!(!copies(sql), "{sql}");
         }
         for sql in [
             "",

@@ -41,13 +41,21 @@ impl Csv {
             if i > 0 {
                 out.push(b',');
             }
-            if let Some(text) = cell {
-                append_field(out, utf8(text)?.as_bytes());
+            match cell {
+                None => {}
+                Some(text) if is_plain(text) => out.extend_from_slice(text),
+                Some(text) => append_field(out, utf8(text)?.as_bytes()),
             }
         }
         out.extend_from_slice(b"\n");
         Ok(())
     }
+}
+
+/// Whether a text is ASCII that needs no quotes: nearly every cell, and this is all that is then asked of it.
+fn is_plain(text: &[u8]) -> bool {
+    let quoted = |byte: u8| byte >= 0x80 || matches!(byte, b',' | b'"' | b'\r' | b'\n');
+    !text.is_empty() && !text.iter().any(|byte| quoted(*byte))
 }
 
 fn append_field(out: &mut Vec<u8>, text: &[u8]) {

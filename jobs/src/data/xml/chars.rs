@@ -1,5 +1,23 @@
 //! Which characters XML 1.0 can carry, and how they are escaped (XML 1.0, fifth edition, §2.2, §2.3, §2.11).
 
+/// Bytes that stand for themselves in the text of an element: ASCII without control characters and without `<`, `>` and `&`.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte: u8 = 0x20;
+    while byte < 0x80 {
+        plain[byte as usize] = !matches!(byte, b'<' | b'>' | b'&');
+        byte += 1;
+    }
+    plain[b'\t' as usize] = true;
+    plain[b'\n' as usize] = true;
+    plain
+};
+
+/// Whether a text can be written into an element as it stands. It is so for nearly every cell, and this is all that is then asked of it.
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| PLAIN[usize::from(*byte)])
+}
+
 /// Whether XML 1.0 can carry this text: UTF-8 without control characters (but tab, line feed, carriage return) and
 /// without U+FFFE and U+FFFF.
 pub(crate) fn is_text(text: &[u8]) -> bool {

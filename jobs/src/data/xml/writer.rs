@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use db::Cell;
 
 use super::super::writer::{Column, Form, bytes_of_hex};
-use super::chars::{append_attribute, append_text, is_name, is_text};
+use super::chars::{append_attribute, append_text, is_name, is_plain, is_text};
 
 /// The tags of one column, made once.
 struct Tags {
@@ -96,6 +96,9 @@ fn append_cell(out: &mut Vec<u8>, tags: &Tags, text: &[u8]) -> io::Result<()> {
     out.extend_from_slice(&tags.open);
     if tags.form == Form::Binary {
         append_base64(out, &bytes_of_hex(text)?);
+    } else if is_plain(text) {
+        out.push(b'>');
+        out.extend_from_slice(text);
     } else if is_text(text) {
         out.push(b'>');
         append_text(out, text);
