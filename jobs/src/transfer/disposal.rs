@@ -25,57 +25,75 @@ pub(crate) fn is_unchanged(tree: &Tree, scan: &Scan, file: &Found) -> Result<boo
     Ok(same)
 }
 
-/// Deletes files; durably, so that none is sent a second time after a power cut.
+/// What could not be done to a source, which stays where it is.
+pub(crate) type Failures = Vec<(Found, Error)>;
+
+/// Deletes files; durably, so that none is sent a second time after a power cut. One that cannot be deleted stops no others.
 pub(crate) fn delete(
     tree: &Tree,
     scan: &Scan,
     files: &[Found],
     durable: bool,
-) -> Result<(), Error> {
+) -> Result<Failures, Error> {
+    let (mut folders, mut failures) = (BTreeSet::new(), Failures::new());
     for file in files {
-        if is_unchanged(tree, scan, file)? {
-            tree.remove(&scan.path(&file.name))?;
+        let path = scan.path(&file.name);
+        match is_unchanged(tree, scan, file)
+            .and_then(|same| if same { tree.remove(&path) } else { Ok(false) })
+        {
+            Ok(true) => drop(folders.insert(parent(&path))),
+            Ok(false) => {}
+            Err(error) => failures.push((file.clone(), error)),
         }
     }
-    let folders: BTreeSet<String> = files
-        .iter()
-        .map(|file| parent(&scan.path(&file.name)))
-        .collect();
     if durable {
-        sync(tree, &folders)
-    } else {
-        Ok(())
+        sync(tree, &folders)?;
     }
+    Ok(failures)
 }
 
 /// Moves files into a folder of the same tree, durably, never over one that is there.
-pub(crate) fn shift(tree: &Tree, scan: &Scan, files: &[Found], to: &str) -> Result<(), Error> {
-    let mut folders = BTreeSet::new();
+pub(crate) fn shift(
+    tree: &Tree,
+    scan: &Scan,
+    files: &[Found],
+    to: &str,
+) -> Result<Failures, Error> {
+    let (mut folders, mut failures) = (BTreeSet::new(), Failures::new());
     for file in files {
-        if !is_unchanged(tree, scan, file)? {
-            continue;
-        }
-        let from = scan.path(&file.name);
         let wanted = join(to, file.name.as_str());
-        let mut moved = false;
-        for number in 0..TRIES {
-            let name = if number == 0 {
-                wanted.clone()
+        match is_unchanged(tree, scan, file).and_then(|same| {
+            if same {
+                place(tree, &scan.path(&file.name), &wanted)
             } else {
-                format!("{wanted}.{number}")
-            };
-            if tree.move_new(&from, &name)? {
-                moved = true;
-                break;
+                Ok(())
             }
+        }) {
+            Ok(()) => folders.extend([parent(&scan.path(&file.name)), parent(&wanted)]),
+            Err(error) => failures.push((file.clone(), error)),
         }
-        if !moved {
-            log::warn!("{}: every name in {to} is taken", file.name);
-        }
-        folders.extend([parent(&from), parent(&wanted)]);
     }
     tree.sync_made()?;
-    sync(tree, &folders)
+    // a folder that nothing was moved into may not be there
+    folders.retain(|folder| tree.folder(folder).is_ok());
+    sync(tree, &folders)?;
+    Ok(failures)
+}
+
+/// Moves a file to a name, or to the first free one of those with `.1`, `.2` and so on behind it.
+fn place(tree: &Tree, from: &str, wanted: &str) -> Result<(), Error> {
+    for number in 0..TRIES {
+        let name = match number {
+            0 => wanted.to_owned(),
+            number => format!("{wanted}.{number}"),
+        };
+        if tree.move_new(from, &name)? {
+            return Ok(());
+        }
+    }
+    Err(Error::io("find a free name for", tree.path(wanted))(
+        std::io::ErrorKind::AlreadyExists.into(),
+    ))
 }
 
 fn parent(path: &str) -> String {

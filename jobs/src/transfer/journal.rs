@@ -13,8 +13,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    content::hash_file,
     host::Host,
-    landing::{Identity, Landed, Target, hash_file, identity, temporary},
+    landing::{Identity, Landed, Target, identity, temporary},
     name::{Name, join},
     tree::Tree,
 };

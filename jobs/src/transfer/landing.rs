@@ -1,4 +1,4 @@
-//! A file on its way in: its temporary name, its bytes as they come, its hash. And what both ends ask of a file's content.
+//! A file on its way in: its temporary name, its bytes as they come, its hash.
 //!
 //! The temporary name says whose file it is (name, size and time), so what a broken transfer left is found again and
 //! continued. What is there of it is not trusted: its hashes, at points on the way, go to the sender, which begins behind
@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::{fd::OwnedFd, unix::fs::FileExt},
     sync::Arc,
 };
@@ -14,19 +14,18 @@ use std::{
 use blake3::Hasher;
 
 use super::{
-    frame::BLOCK,
+    content::hash_range,
     host::Host,
-    message::{CHECKPOINTS, Code, Offer, Refusal},
+    message::{Code, Offer, Refusal},
     name::Name,
     proof::Digest,
-    tree::{Stat, Tree, written_at},
+    refused::{Refused, io_refusal, refusal},
+    tree::{Tree, written_at},
 };
 use crate::error::Error;
 
 /// Files up to so many bytes go packed together, larger ones by themselves.
 pub(crate) const SMALL: u64 = 64 << 10;
-/// Bytes read at once where a whole file is read.
-const PIECE: usize = 256 << 10;
 
 /// A file as both sides know it: by name, size and time.
 pub(crate) type Identity = [u8; 16];
@@ -114,37 +113,6 @@ pub(crate) struct Landed {
     pub(crate) hash: Digest,
     /// Still open where the file is large, for a sync of its own.
     pub(crate) file: Option<File>,
-}
-
-/// Why a file could not be taken in.
-pub(crate) type Refused<T> = Result<T, Refusal>;
-
-/// What an error of ours is for the other side: no paths of this machine.
-pub(crate) fn refusal(error: &Error) -> Refusal {
-    match error {
-        Error::Io { action, source, .. } => io_refusal(action, source),
-        Error::Stopped(_) => Refusal::new(Code::Stopping, "the other side is shutting down"),
-        Error::Data(_) => Refusal::new(Code::Protocol, "the protocol was broken"),
-        _ => Refusal::new(Code::Failed, "the other side failed; its log says why"),
-    }
-}
-
-fn io_refusal(action: &str, error: &io::Error) -> Refusal {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::Full,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::Forbidden,
-        io::ErrorKind::NotFound => Code::Missing,
-        io::ErrorKind::InvalidFilename
-        | io::ErrorKind::NotADirectory
-        | io::ErrorKind::IsADirectory => Code::Name,
-        _ if error.raw_os_error() == Some(libc::ELOOP)
-            || error.raw_os_error() == Some(libc::EXDEV) =>
-        {
-            Code::Name
-        }
-        _ => Code::Failed,
-    };
-    Refusal::new(code, format!("{action}: {error}"))
 }
 
 /// Takes in a small file that came whole.
@@ -324,144 +292,17 @@ impl Landing {
     }
 }
 
-/// What a broken transfer left of a file: hashes of its first bytes, up to points on the way, the last one as far as there
-/// are whole blocks. None when nothing worth it is there.
-pub(crate) fn checkpoints(
-    tree: &Tree,
-    target: &Target,
-    host: &dyn Host,
-) -> Result<Vec<(u64, Digest)>, Error> {
-    let path = super::name::join(target.name.folder(), &target.temporary());
-    let Ok(Some(stat)) = tree.look(&path) else {
-        return Ok(Vec::new());
-    };
-    let block = u64::try_from(BLOCK).unwrap_or(u64::MAX);
-    let blocks = stat.size.min(target.size) / block;
-    if target.size <= SMALL || blocks == 0 {
-        return Ok(Vec::new());
-    }
-    let Ok((file, _)) = tree.read(&path) else {
-        return Ok(Vec::new());
-    };
-    let most = u64::try_from(CHECKPOINTS).unwrap_or(1);
-    let points: Vec<u64> = (1..=most.min(blocks))
-        .map(|n| n * blocks / most.min(blocks) * block)
-        .collect();
-    let mut found = Vec::new();
-    let hashed = hash_range(
-        &file,
-        blocks * block,
-        &mut Hasher::new(),
-        host,
-        &mut |at, hasher| {
-            if points.contains(&at) {
-                found.push((at, *hasher.finalize().as_bytes()));
-            }
-        },
-    )?;
-    if let Err(error) = hashed {
-        log::warn!("{}: cannot be continued: {error}", target.name);
-    }
-    Ok(found)
-}
-
-/// Hashes the first bytes of a file; `at_block` is told the hasher after each block.
-fn hash_range(
-    file: &File,
-    length: u64,
-    hasher: &mut Hasher,
-    host: &dyn Host,
-    at_block: &mut dyn FnMut(u64, &Hasher),
-) -> Result<io::Result<()>, Error> {
-    let (mut piece, mut at) = (vec![0; BLOCK], 0);
-    while at < length {
-        host.tick()?;
-        let most = usize::try_from(length - at).map_or(BLOCK, |left| left.min(BLOCK));
-        if let Err(error) = file.read_exact_at(&mut piece[..most], at) {
-            return Ok(Err(error));
-        }
-        hasher.update(&piece[..most]);
-        at += u64::try_from(most).unwrap_or(0);
-        at_block(at, hasher);
-    }
-    Ok(Ok(()))
-}
-
-/// The hash of a whole file, and what was known of it when its last byte was read.
-pub(crate) fn hash_file(tree: &Tree, path: &str, host: &dyn Host) -> Result<(Digest, Stat), Error> {
-    let (mut file, _) = tree.read(path)?;
-    let (mut hasher, mut piece) = (Hasher::new(), vec![0; PIECE]);
-    loop {
-        host.tick()?;
-        match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(length) => hasher.update(&piece[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io("read", tree.path(path))(error)),
-        };
-    }
-    Ok((*hasher.finalize().as_bytes(), tree.stat(&file, path)?))
-}
-
-/// The bytes of a small file; `None` when it is not the one that was found.
-pub(crate) fn read_small(tree: &Tree, path: &str, stat: &Stat) -> Result<Option<Vec<u8>>, Error> {
-    let (file, _) = tree.read(path)?;
-    let size = usize::try_from(stat.size).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(size + 1);
-    let most = stat.size.saturating_add(1);
-    (&file)
-        .take(most)
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", tree.path(path)))?;
-    let now = tree.stat(&file, path)?;
-    Ok((now.is_same(stat) && bytes.len() == size).then_some(bytes))
-}
-
-/// Copies a file of our own to where another one is wanted, if it still has the hash.
-pub(crate) fn copy(
-    tree: &Tree,
-    from: &str,
-    target: Target,
-    wanted: &Digest,
-    host: &dyn Host,
-) -> Result<Refused<Landed>, Error> {
-    let (mut source, _) = match tree.read(from) {
-        Ok(opened) => opened,
-        Err(error) => return Ok(Err(refusal(&error))),
-    };
-    let mut landing = match Landing::open(tree, target) {
-        Ok(landing) => landing,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if let Err(error) = landing.begin(0, host)? {
-        return Ok(Err(io_refusal("write", &error)));
-    }
-    landing.begun = true;
-    let mut piece = vec![0; PIECE];
-    loop {
-        host.tick()?;
-        let length = match source.read(&mut piece) {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                landing.discard(tree);
-                return Ok(Err(io_refusal("read", &error)));
-            }
-        };
-        if let Err(refusal) = landing.write(&piece[..length]) {
-            landing.discard(tree);
-            return Ok(Err(refusal));
-        }
-    }
-    let size = landing.target.size;
-    landing.finish(tree, size, *wanted, host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{stop::Stop, transfer::host::Silent};
+    use crate::{
+        stop::Stop,
+        transfer::{
+            content::{checkpoints, copy},
+            frame::BLOCK,
+            host::Silent,
+        },
+    };
 
     fn target(size: u64) -> Target {
         Target {

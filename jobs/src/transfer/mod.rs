@@ -9,12 +9,14 @@
 //! knows of accounts or of job files.
 
 pub(crate) mod book;
+pub(crate) mod content;
 pub(crate) mod disposal;
 pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod landing;
+pub(crate) mod leftovers;
 pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod message;
@@ -22,6 +24,7 @@ pub(crate) mod name;
 pub(crate) mod proof;
 pub(crate) mod publisher;
 pub(crate) mod receiver;
+pub(crate) mod refused;
 pub(crate) mod scan;
 pub(crate) mod sender;
 pub(crate) mod tls;

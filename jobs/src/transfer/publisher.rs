@@ -11,12 +11,14 @@ use std::{
 };
 
 use super::{
+    content,
     host::{Host, Silent},
-    landing::{self, Landed, Target, drop_temporary},
+    landing::{Landed, Target, drop_temporary},
     message::{Offer, Refusal},
     name::join,
     proof::Digest,
     receiver::Desk,
+    refused,
 };
 use crate::{error::Error, state::Changes};
 
@@ -131,7 +133,7 @@ impl<'a> Publisher<'a> {
             Task::Held(target) => group.held.push(target),
             Task::Copy { target, from, hash } => {
                 let copied =
-                    landing::copy(self.desk.tree, &from, target.clone(), &hash, &self.host);
+                    content::copy(self.desk.tree, &from, target.clone(), &hash, &self.host);
                 match copied.inspect_err(|_| self.desk.policy.over(&target, None))? {
                     Ok(landed) => group.landed.push(landed),
                     Err(refusal) => group.failed.push((target, Some(refusal))),
@@ -160,7 +162,7 @@ impl<'a> Publisher<'a> {
             }
             Err(error) => {
                 log::error!("{}", error.chain());
-                let refusal = landing::refusal(&error);
+                let refusal = refused::refusal(&error);
                 for file in landed {
                     drop_temporary(self.desk.tree, &file.target, &file.temporary);
                     self.desk.policy.over(&file.target, None);
@@ -254,6 +256,6 @@ impl<'a> Publisher<'a> {
         log::error!("{}", error.chain());
         self.desk.journal.settle(&file.target.identity());
         self.desk.policy.over(&file.target, None);
-        (file.target, Some(landing::refusal(error)))
+        (file.target, Some(refused::refusal(error)))
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender, TrySendError},
     },
@@ -19,16 +19,19 @@ use super::{
     fields::Malformed,
     host::{Host, Silent},
     journal::Journal,
-    landing::{self, Identity, Landed, Landing, Target},
-    link::{Frame, Incoming, Outgoing},
-    message::{Code, Message, Offer, Refusal, Verdict, unpack},
-    name::Name,
+    landing::{self, Landed, Landing, Target},
+    link::{Frame, Incoming},
+    message::{Message, Offer, Refusal, unpack},
     proof::Digest,
     publisher::{Publisher, Task},
+    refused,
     sender::{Ends, Moved},
     tree::Tree,
 };
 use crate::{error::Error, state::Changes};
+
+mod desk;
+pub(crate) use desk::Desk;
 
 /// Files between the two threads at most.
 const QUEUE: usize = 2048;
@@ -38,8 +41,6 @@ const MAX_EXPECTED: usize = 8192;
 const MAX_LANDINGS: usize = 16;
 /// Bytes taken from the socket into a file at once.
 const PIECE: usize = 256 << 10;
-/// Answers in one frame: so many fit, whatever they hold.
-const IN_A_FRAME: usize = 200;
 
 /// What a policy says to an offer.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,25 +69,6 @@ pub(crate) trait Policy: Sync {
     fn rows(&self, came: &[Landed], held: &[Target], changes: Changes) -> Result<Changes, Error>;
     /// A file that was wanted, or to be copied, has been published (then with its hash), or will not be.
     fn over(&self, target: &Target, came: Option<&Digest>);
-}
-
-/// What both threads of a receiver work on.
-pub(crate) struct Desk<'a> {
-    pub(crate) tree: &'a Arc<Tree>,
-    pub(crate) policy: &'a dyn Policy,
-    pub(crate) journal: &'a Journal,
-    pub(crate) outgoing: &'a Outgoing,
-    /// Whether files are synced before they are acknowledged.
-    pub(crate) durable: bool,
-    /// Below the tree's root: what offered names are relative to.
-    folder: String,
-    /// Files that were answered with "wanted" and are not whole yet.
-    expected: Mutex<HashMap<u32, Target>>,
-    /// Files that were acknowledged and are not settled.
-    acknowledged: Mutex<HashMap<u32, Identity>>,
-    files: AtomicU64,
-    bytes: AtomicU64,
-    missed: AtomicU64,
 }
 
 /// Where a receiver puts things and by which rules.
@@ -142,7 +124,7 @@ pub(crate) fn receive(
         };
         let taken = taking.run(incoming);
         if let Err(error) = &taken {
-            outgoing.give_up(landing::refusal(error), host);
+            outgoing.give_up(refused::refusal(error), host);
             outgoing.wire().shut();
         }
         drop(taking);
@@ -159,110 +141,6 @@ pub(crate) fn receive(
     result?;
     outgoing.send(&Message::Finished, host)?;
     Ok(desk.moved())
-}
-
-impl Desk<'_> {
-    fn expected(&self) -> MutexGuard<'_, HashMap<u32, Target>> {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn acknowledged(&self) -> MutexGuard<'_, HashMap<u32, Identity>> {
-        self.acknowledged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn moved(&self) -> Moved {
-        Moved {
-            files: self.files.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            missed: self.missed.load(Ordering::Relaxed),
-        }
-    }
-
-    /// What is to be said to an offer, if that is known already, and what is to be done.
-    pub(crate) fn rule(
-        &self,
-        offer: &Offer,
-        host: &dyn Host,
-    ) -> Result<(Option<Verdict>, Option<Task>), Error> {
-        let name = match Name::new(offer.name.as_str()).and_then(|name| name.below(&self.folder)) {
-            Ok(name) => name,
-            Err(why) => {
-                let text: String = offer.name.chars().take(80).collect();
-                log::warn!("{}: offered {text:?}: {why}", self.outgoing.wire().peer());
-                self.missed.fetch_add(1, Ordering::Relaxed);
-                return Ok((Some(Verdict::Refused(Refusal::new(Code::Name, why))), None));
-            }
-        };
-        let target = Target::new(offer, name);
-        if self.journal.holds(&target) {
-            return Ok((Some(Verdict::Held), Some(Task::Held(target))));
-        }
-        Ok(match self.policy.judge(offer, &target, host)? {
-            Ruling::Want => {
-                let checkpoints = landing::checkpoints(self.tree, &target, host)?;
-                self.expected().insert(target.id, target);
-                (Some(Verdict::Want(checkpoints)), None)
-            }
-            Ruling::Held => (Some(Verdict::Held), Some(Task::Held(target))),
-            Ruling::Copy(from) => match offer.hash {
-                Some(hash) => (Some(Verdict::Held), Some(Task::Copy { target, from, hash })),
-                None => (Some(Verdict::Hash), None),
-            },
-            Ruling::Skip => (Some(Verdict::Skip), None),
-            Ruling::Hash => (Some(Verdict::Hash), None),
-            Ruling::Refused(refusal) => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-                log::warn!("{}: {}", target.name, refusal.reason);
-                (Some(Verdict::Refused(refusal)), None)
-            }
-            Ruling::Wait => (None, None),
-        })
-    }
-
-    /// Sends answers, in frames that are not too long.
-    pub(crate) fn answer(
-        &self,
-        mut answers: Vec<(u32, Verdict)>,
-        host: &dyn Host,
-    ) -> Result<(), Error> {
-        while !answers.is_empty() {
-            let rest = answers.split_off(answers.len().min(IN_A_FRAME));
-            self.outgoing.send(&Message::Answer(answers), host)?;
-            answers = rest;
-        }
-        Ok(())
-    }
-
-    /// Acknowledges files that are published, and says which ones are not.
-    pub(crate) fn acknowledge(
-        &self,
-        acks: Vec<(Target, Option<Refusal>)>,
-        host: &dyn Host,
-    ) -> Result<(), Error> {
-        let mut told: Vec<(u32, Option<Refusal>)> = Vec::with_capacity(acks.len());
-        for (target, refusal) in acks {
-            match &refusal {
-                None => {
-                    self.files.fetch_add(1, Ordering::Relaxed);
-                    self.bytes.fetch_add(target.size, Ordering::Relaxed);
-                    self.acknowledged().insert(target.id, target.identity());
-                }
-                Some(refusal) => {
-                    self.missed.fetch_add(1, Ordering::Relaxed);
-                    log::warn!("{}: {}", target.name, refusal.reason);
-                }
-            }
-            told.push((target.id, refusal));
-        }
-        while !told.is_empty() {
-            let rest = told.split_off(told.len().min(IN_A_FRAME));
-            self.outgoing.send(&Message::Ack(told), host)?;
-            told = rest;
-        }
-        Ok(())
-    }
 }
 
 /// The thread that reads.

@@ -17,21 +17,27 @@ use std::{
 
 use super::{
     book::{Book, Effect},
+    content,
     fields::Malformed,
     frame::{BLOCK, Type},
     host::{Host, Silent},
-    landing::{self, SMALL},
+    landing::SMALL,
     link::{self, Incoming, Outgoing},
     message::{Code, Message, Offer, Packed, Refusal, put_packed},
     name::Name,
     proof::Digest,
+    refused,
     scan::{Found, Next},
     tree::Tree,
 };
 use crate::{error::Error, stop::Stop};
 
+mod answers;
 mod large;
+mod small;
+
 use large::Large;
+use small::Pack;
 
 /// Files on their way at most.
 const MAX_FILES: usize = 4096;
@@ -44,6 +50,8 @@ const KEPT: usize = 8 << 20;
 /// Bytes of small files that make a pack worth sending, and the files in one.
 const PACK: usize = 1 << 20;
 const PACK_FILES: usize = 512;
+/// Files that are settled in one step: as many as have been acknowledged meanwhile, up to this.
+const SETTLED: usize = 2048;
 /// Bytes of answers that may wait to be read before the other side counts as hostile.
 const CHATTER: usize = 16 << 20;
 /// The longest wait for an answer between two looks round.
@@ -145,11 +153,12 @@ pub(crate) fn send(
             found_all: false,
             rest: None,
             unread,
+            done: Vec::new(),
             moved: Moved::default(),
         };
         let result = sending.run(&tell);
         if let Err(error) = &result {
-            outgoing.give_up(landing::refusal(error), host);
+            outgoing.give_up(refused::refusal(error), host);
             outgoing.wire().shut();
         }
         drop(tell);
@@ -158,12 +167,6 @@ pub(crate) fn send(
         let _ended = ears.join();
         result.map(|()| moved)
     })
-}
-
-#[derive(Default)]
-struct Pack {
-    payload: Vec<u8>,
-    ids: Vec<u32>,
 }
 
 type Told = (Result<Message, Error>, usize);
@@ -186,6 +189,8 @@ struct Sending<'a> {
     /// When the origin wants to be asked again.
     rest: Option<Instant>,
     unread: &'a AtomicUsize,
+    /// Files that are safe at the other side and not settled yet.
+    done: Vec<(u32, Found)>,
     moved: Moved,
 }
 
@@ -193,9 +198,12 @@ impl Sending<'_> {
     fn run(&mut self, tell: &Receiver<Told>) -> Result<(), Error> {
         loop {
             self.host.tick()?;
-            while let Ok(told) = tell.try_recv() {
+            while self.done.len() < SETTLED
+                && let Ok(told) = tell.try_recv()
+            {
                 self.hear(told)?;
             }
+            self.settle()?;
             // small files first: a large one must not keep them waiting
             if self.send_small()? || self.offer()? || self.send_large()? {
                 continue;
@@ -227,118 +235,6 @@ impl Sending<'_> {
 
     fn broken(&self, why: Malformed) -> Error {
         link::broken(self.outgoing.wire(), why)
-    }
-
-    fn hear(&mut self, (message, length): Told) -> Result<(), Error> {
-        self.unread.fetch_sub(length, Ordering::Relaxed);
-        match message? {
-            Message::Answer(answers) => {
-                let mut again = Vec::new();
-                for (id, verdict) in answers {
-                    let effect = self
-                        .book
-                        .answer(id, verdict)
-                        .map_err(|error| self.broken(error))?;
-                    self.act(id, effect, &mut again)?;
-                }
-                self.outgoing_offers(&again)
-            }
-            Message::Ack(acks) => self.acknowledged(acks),
-            _ => Err(self.broken(Malformed("a frame that has no place here"))),
-        }
-    }
-
-    fn act(&mut self, id: u32, effect: Effect<Item>, again: &mut Vec<Offer>) -> Result<(), Error> {
-        match effect {
-            Effect::Send(checkpoints) => {
-                let Some(item) = self.book.file(id) else {
-                    return Ok(());
-                };
-                if item.found.stat.size <= SMALL {
-                    self.small.push_back(id);
-                } else {
-                    self.wanted.push_back((id, checkpoints));
-                }
-            }
-            Effect::Wait => self.let_go(id),
-            Effect::Hash => self.hash(id, again)?,
-            Effect::Skipped(item) => self.forget(item.bytes),
-            Effect::Missed(item, refusal) => self.miss(item, &refusal),
-        }
-        Ok(())
-    }
-
-    /// A file whose bytes may be there already is read once for its hash, and offered again.
-    fn hash(&mut self, id: u32, again: &mut Vec<Offer>) -> Result<(), Error> {
-        let Some(item) = self.book.file(id) else {
-            return Ok(());
-        };
-        let found = item.found.clone();
-        let path = self.origin.path(&found.name);
-        self.host.doing(&format!("hashing {}", found.name));
-        let hashed = landing::hash_file(self.tree, &path, self.host);
-        match hashed {
-            Ok((hash, stat)) if stat.is_same(&found.stat) => {
-                if let Some(item) = self.book.file(id) {
-                    item.hash = Some(hash);
-                    again.push(offer(id, item));
-                }
-                Ok(())
-            }
-            Err(error @ Error::Stopped(_)) => Err(error),
-            other => self.abandon(id, other.err()),
-        }
-    }
-
-    fn outgoing_offers(&self, offers: &[Offer]) -> Result<(), Error> {
-        for part in offers.chunks(IN_A_FRAME) {
-            self.outgoing
-                .send(&Message::Offer(part.to_vec()), self.host)?;
-        }
-        Ok(())
-    }
-
-    fn acknowledged(&mut self, acks: Vec<(u32, Option<Refusal>)>) -> Result<(), Error> {
-        let (mut done, mut ids) = (Vec::new(), Vec::new());
-        for (id, refusal) in acks {
-            let item = self
-                .book
-                .ack(id, refusal.is_some())
-                .map_err(|error| self.broken(error))?;
-            match (item, refusal) {
-                (Some(item), None) => {
-                    self.moved.files += 1;
-                    self.moved.bytes += item.found.stat.size;
-                    self.host.moved(1, 0);
-                    self.forget(item.bytes);
-                    done.push(item.found);
-                    ids.push(id);
-                }
-                (Some(item), Some(refusal)) => self.miss(item, &refusal),
-                (None, _) => {}
-            }
-        }
-        self.origin.settle(&done)?;
-        if !ids.is_empty() {
-            self.outgoing.send(&Message::Settled(ids), self.host)?;
-        }
-        Ok(())
-    }
-
-    fn miss(&mut self, item: Item, why: &Refusal) {
-        self.moved.missed += 1;
-        self.origin.missed(&item.found, why);
-        self.forget(item.bytes);
-    }
-
-    fn forget(&mut self, bytes: Option<Vec<u8>>) {
-        self.kept -= bytes.map_or(0, |bytes| bytes.len());
-    }
-
-    /// The bytes of a small file are not needed any more.
-    fn let_go(&mut self, id: u32) {
-        let bytes = self.book.file(id).and_then(|item| item.bytes.take());
-        self.forget(bytes);
     }
 
     /// A file that is not what it was: it stays for the next pass. One that cannot be read is told.
@@ -401,7 +297,7 @@ impl Sending<'_> {
                 hash: None,
             });
         }
-        match landing::read_small(self.tree, &self.origin.path(&found.name), &found.stat) {
+        match content::read_small(self.tree, &self.origin.path(&found.name), &found.stat) {
             Ok(Some(bytes)) => {
                 self.kept += bytes.len();
                 let hash = Some(*blake3::hash(&bytes).as_bytes());
@@ -420,122 +316,6 @@ impl Sending<'_> {
                 None
             }
         }
-    }
-
-    /// Packs small files that are wanted; sends a pack when it is full or nothing more is there to go into it.
-    fn send_small(&mut self) -> Result<bool, Error> {
-        while let Some(id) = self.small.pop_front() {
-            self.pack_one(id)?;
-            if self.pack.payload.len() >= PACK || self.pack.ids.len() >= PACK_FILES {
-                break;
-            }
-        }
-        if self.pack.ids.is_empty() {
-            return Ok(false);
-        }
-        let count = u16::try_from(self.pack.ids.len()).unwrap_or(u16::MAX);
-        self.pack.payload[..2].copy_from_slice(&count.to_le_bytes());
-        self.outgoing
-            .send_raw(Type::Pack, &self.pack.payload, self.host)?;
-        self.host
-            .moved(0, u64::try_from(self.pack.payload.len()).unwrap_or(0));
-        for id in std::mem::take(&mut self.pack.ids) {
-            self.book.sent(id);
-        }
-        self.pack.payload.clear();
-        Ok(true)
-    }
-
-    fn pack_one(&mut self, id: u32) -> Result<(), Error> {
-        if !self.book.begin(id) {
-            return Ok(());
-        }
-        let Some(item) = self.book.file(id) else {
-            return Ok(());
-        };
-        let (found, hash) = (item.found.clone(), item.hash);
-        let bytes = match item.bytes.take() {
-            Some(bytes) => {
-                self.kept -= bytes.len();
-                bytes
-            }
-            None => {
-                match landing::read_small(self.tree, &self.origin.path(&found.name), &found.stat) {
-                    Ok(Some(bytes)) => bytes,
-                    other => return self.abandon(id, other.err()),
-                }
-            }
-        };
-        let hash = hash.unwrap_or_else(|| *blake3::hash(&bytes).as_bytes());
-        if self.pack.ids.is_empty() {
-            // room for the count
-            self.pack.payload.extend_from_slice(&[0, 0]);
-        }
-        put_packed(
-            &mut self.pack.payload,
-            &Packed {
-                id,
-                hash,
-                bytes: &bytes,
-            },
-        );
-        self.pack.ids.push(id);
-        Ok(())
-    }
-
-    /// Sends the next piece of a large file.
-    fn send_large(&mut self) -> Result<bool, Error> {
-        if self.large.is_none() {
-            let Some((id, checkpoints)) = self.wanted.pop_front() else {
-                return Ok(false);
-            };
-            if !self.book.begin(id) {
-                return Ok(true);
-            }
-            let Some(item) = self.book.file(id) else {
-                return Ok(true);
-            };
-            let (found, hash) = (item.found.clone(), item.hash);
-            let path = self.origin.path(&found.name);
-            self.host.doing(&format!("sending {}", found.name));
-            match Large::open(
-                self.tree,
-                id,
-                path,
-                &found.stat,
-                hash,
-                &checkpoints,
-                self.host,
-            ) {
-                Ok(Some(large)) => self.large = Some(large),
-                Err(error @ Error::Stopped(_)) => return Err(error),
-                other => self.abandon(id, other.err())?,
-            }
-            return Ok(true);
-        }
-        let Some(mut large) = self.large.take() else {
-            return Ok(false);
-        };
-        if !self.book.is_sending(large.id) {
-            return Ok(true);
-        }
-        if !large.is_done() {
-            match large.send_block(self.outgoing, self.host)? {
-                Some(length) => {
-                    self.host.moved(0, length);
-                    self.large = Some(large);
-                }
-                None => self.abandon(large.id, None)?,
-            }
-            return Ok(true);
-        }
-        if large.is_unchanged(self.tree)? {
-            self.book.sent(large.id);
-            self.outgoing.send(&large.end(), self.host)?;
-        } else {
-            self.abandon(large.id, None)?;
-        }
-        Ok(true)
     }
 }
 

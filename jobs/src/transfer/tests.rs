@@ -114,6 +114,7 @@ impl Origin for Folder {
     }
     fn settle(&mut self, files: &[Found]) -> Result<(), Error> {
         disposal::delete(&self.tree, &self.scan, files, true)
+            .map(|failures| assert!(failures.is_empty()))
     }
     fn missed(&mut self, file: &Found, why: &Refusal) {
         self.missed.push(format!("{}: {}", file.name, why.reason));

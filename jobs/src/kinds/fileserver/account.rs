@@ -14,9 +14,11 @@ use crate::{
     error::Error,
     state::Changes,
     transfer::{
+        content::hash_file,
         host::Host,
         journal::{Journal, Memory},
-        landing::{Landed, SMALL, Target, hash_file},
+        landing::{Landed, SMALL, Target},
+        leftovers,
         login::Rights,
         message::{Offer, Refusal},
         proof::{Digest, Key},
@@ -49,6 +51,7 @@ impl Account {
         host: &dyn Host,
     ) -> Result<Account, Error> {
         let tree = Tree::open(&root)?;
+        leftovers::sweep(&tree)?;
         Ok(Account {
             name: name.to_owned(),
             key: Key::new(key),

@@ -19,8 +19,6 @@ use crate::{
 
 /// A count of the folder is good for so long before somebody is refused by it.
 const FRESH: Duration = Duration::from_secs(1);
-/// Leftovers of broken transfers that nobody continued for so long go.
-const LEFTOVER: Duration = Duration::from_secs(24 * 3600);
 
 /// The quota of an account.
 pub(super) struct Quota {
@@ -109,12 +107,9 @@ struct File {
     path: String,
 }
 
-/// All files below the root, leftovers that are too old removed.
+/// All files below the root.
 fn files(tree: &Tree) -> Result<Vec<File>, Error> {
     let (mut found, mut folders) = (Vec::new(), vec![String::new()]);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
     while let Some(folder) = folders.pop() {
         // folders come and go
         let Ok(leaves) = tree.list(&folder) else {
@@ -129,21 +124,11 @@ fn files(tree: &Tree) -> Result<Vec<File>, Error> {
             let Ok(Some(stat)) = tree.look(&path) else {
                 continue;
             };
-            let age = i64::try_from(now.as_nanos())
-                .unwrap_or(i64::MAX)
-                .saturating_sub(stat.ctime);
-            if is_temporary(&leaf.name)
-                && age > i64::try_from(LEFTOVER.as_nanos()).unwrap_or(i64::MAX)
-            {
-                tree.remove(&path)?;
-                log::info!("{path}: removed, a transfer that nobody continued");
-            } else {
-                found.push(File {
-                    used: stat.atime,
-                    size: stat.size,
-                    path,
-                });
-            }
+            found.push(File {
+                used: stat.atime,
+                size: stat.size,
+                path,
+            });
         }
     }
     Ok(found)

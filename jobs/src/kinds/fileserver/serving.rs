@@ -8,9 +8,10 @@ use super::{account::Account, session::Working};
 use crate::{
     error::Error,
     transfer::{
-        disposal, landing,
+        disposal,
         message::{Code, Refusal, Then, Wish},
         name::{self, Name},
+        refused,
         scan::{Found, Next, Scan, Wanted},
         sender::{self, Ends, Moved, Origin},
         tree::Tree,
@@ -56,7 +57,7 @@ impl<'a> Serving<'a> {
             .parse()
             .map_err(|why: String| Refusal::new(Code::Name, why))?;
         tree.folder(&folder)
-            .map_err(|error| match landing::refusal(&error) {
+            .map_err(|error| match refused::refusal(&error) {
                 refusal if refusal.code == Code::Missing => {
                     Refusal::new(Code::Missing, format!("there is no folder /{folder}"))
                 }
@@ -100,8 +101,8 @@ impl Origin for Serving<'_> {
 
     fn settle(&mut self, files: &[Found]) -> Result<(), Error> {
         match &self.then {
-            Then::Delete => disposal::delete(self.tree, &self.scan, files, true),
-            Then::Move(to) => disposal::shift(self.tree, &self.scan, files, to),
+            Then::Delete => tell(disposal::delete(self.tree, &self.scan, files, true)),
+            Then::Move(to) => tell(disposal::shift(self.tree, &self.scan, files, to)),
             Then::Keep
                 if self
                     .account
@@ -123,4 +124,12 @@ impl Origin for Serving<'_> {
     fn missed(&mut self, file: &Found, why: &Refusal) {
         log::warn!("{}: {}", file.name, why.reason);
     }
+}
+
+/// Sources that could not be deleted or moved are told of, here where somebody can do something about it.
+fn tell(done: Result<disposal::Failures, Error>) -> Result<(), Error> {
+    for (file, error) in done? {
+        log::error!("{}: {}", file.name, error.chain());
+    }
+    Ok(())
 }

@@ -8,9 +8,11 @@ use crate::{
     error::Error,
     state::{Changes, State},
     transfer::{
+        content::hash_file,
         host::Host,
         journal::{Journal, Memory, locked},
-        landing::{Landed, SMALL, Target, hash_file},
+        landing::{Landed, SMALL, Target},
+        leftovers,
         message::{Message, Offer, Refusal, Then, Wish},
         name,
         proof::Digest,
@@ -67,6 +69,9 @@ pub(super) fn run(
         (0..moved.missed).for_each(|_| misses.add(&get.from, &why));
     }
     inbox.forget_others(&memory)?;
+    if moved.files > 0 {
+        leftovers::sweep(&tree)?;
+    }
     Ok(moved)
 }
 

@@ -17,6 +17,7 @@ use crate::{
         journal::{Memory, locked},
         message::{Message, Refusal, Then},
         name::{self, Name},
+        refused,
         scan::{Found, Next, Scan, Wanted},
         sender::{self, Moved, Origin},
         tree::Tree,
@@ -168,7 +169,15 @@ impl Origin for Outbox<'_> {
         }
         match (&self.then, self.moving.clone()) {
             (_, Some(to)) => self.shift(files, &to),
-            (Then::Delete, None) => disposal::delete(&self.tree, &self.scan, files, self.durable),
+            (Then::Delete, None) => {
+                for (file, error) in disposal::delete(&self.tree, &self.scan, files, self.durable)?
+                {
+                    let why = Refusal::new(refused::refusal(&error).code, error.chain());
+                    self.misses.add(file.name.as_str(), &why);
+                }
+                Ok(())
+            }
+
             _ => self.remember(files),
         }
     }

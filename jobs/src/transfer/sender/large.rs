@@ -7,7 +7,7 @@ use std::{
 
 use blake3::Hasher;
 
-use super::{BLOCK, Digest, Error, Host, Message, Outgoing, Tree};
+use super::{BLOCK, Digest, Error, Host, Message, Outgoing, Sending, Tree};
 use crate::transfer::tree::Stat;
 
 /// A large file that is being sent.
@@ -146,4 +146,61 @@ impl Large {
 enum Skipped {
     Stopped(Error),
     Failed(std::io::Error),
+}
+
+impl Sending<'_> {
+    /// Sends the next piece of a large file.
+    pub(super) fn send_large(&mut self) -> Result<bool, Error> {
+        if self.large.is_none() {
+            let Some((id, checkpoints)) = self.wanted.pop_front() else {
+                return Ok(false);
+            };
+            if !self.book.begin(id) {
+                return Ok(true);
+            }
+            let Some(item) = self.book.file(id) else {
+                return Ok(true);
+            };
+            let (found, hash) = (item.found.clone(), item.hash);
+            let path = self.origin.path(&found.name);
+            self.host.doing(&format!("sending {}", found.name));
+            match Large::open(
+                self.tree,
+                id,
+                path,
+                &found.stat,
+                hash,
+                &checkpoints,
+                self.host,
+            ) {
+                Ok(Some(large)) => self.large = Some(large),
+                Err(error @ Error::Stopped(_)) => return Err(error),
+                other => self.abandon(id, other.err())?,
+            }
+            return Ok(true);
+        }
+        let Some(mut large) = self.large.take() else {
+            return Ok(false);
+        };
+        if !self.book.is_sending(large.id) {
+            return Ok(true);
+        }
+        if !large.is_done() {
+            match large.send_block(self.outgoing, self.host)? {
+                Some(length) => {
+                    self.host.moved(0, length);
+                    self.large = Some(large);
+                }
+                None => self.abandon(large.id, None)?,
+            }
+            return Ok(true);
+        }
+        if large.is_unchanged(self.tree)? {
+            self.book.sent(large.id);
+            self.outgoing.send(&large.end(), self.host)?;
+        } else {
+            self.abandon(large.id, None)?;
+        }
+        Ok(true)
+    }
 }
