@@ -40,7 +40,7 @@ pub struct Author {
 
 impl Author {
     /// The temporary name of what will be called `name`.
-    fn draft(&self, name: &str) -> String {
+    pub(crate) fn draft(&self, name: &str) -> String {
         let tail = format!("{MARK}{}{MARK}{}{SUFFIX}", self.job, self.run);
         if name.len() + tail.len() < LONGEST {
             format!(".{name}{tail}")
@@ -52,7 +52,7 @@ impl Author {
     }
 
     /// Whether `name` is a draft of this job, of whichever run.
-    fn wrote(&self, name: &str) -> bool {
+    pub(crate) fn wrote(&self, name: &str) -> bool {
         let Some(inner) = name
             .strip_prefix('.')
             .and_then(|name| name.strip_suffix(SUFFIX))
@@ -70,12 +70,26 @@ impl Author {
 /// # Errors
 /// When the folder cannot be read, or a draft not removed.
 pub fn sweep_drafts(disk: &dyn Disk, dir: &Path, author: &Author) -> Result<usize, Error> {
+    sweep_drafts_but(disk, dir, author, |_| false)
+}
+
+/// As [`sweep_drafts`], sparing those that somebody goes on with.
+///
+/// # Errors
+/// As [`sweep_drafts`].
+pub(crate) fn sweep_drafts_but(
+    disk: &dyn Disk,
+    dir: &Path,
+    author: &Author,
+    spared: impl Fn(&Path) -> bool,
+) -> Result<usize, Error> {
     if disk.look(dir)?.is_none() {
         return Ok(0);
     }
     let mut swept = 0;
     for entry in disk.list(dir)? {
-        if !entry.meta.folder && author.wrote(&entry.name()) && disk.remove(&entry.path)? {
+        let stale = !entry.meta.folder && author.wrote(&entry.name()) && !spared(&entry.path);
+        if stale && disk.remove(&entry.path)? {
             log::info!(
                 "removed {}, left by a run that was killed",
                 entry.path.display()
@@ -144,6 +158,38 @@ impl Draft {
             target: target.to_owned(),
             length: 0,
         })
+    }
+
+    /// Goes on behind what an earlier draft of the same author, number and all, holds; begins one where there is none.
+    /// For those whose number says that the bytes are the same: of the same source, written since the machine started.
+    ///
+    /// # Errors
+    /// As [`Draft::create`].
+    pub(crate) fn resume(
+        disk: &Arc<dyn Disk>,
+        target: &Path,
+        author: &Author,
+    ) -> Result<Draft, Error> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let path = target.with_file_name(author.draft(&name));
+        let Some(meta) = disk.look(&path)?.filter(|meta| meta.regular) else {
+            return Draft::create(disk, target, author);
+        };
+        Ok(Draft {
+            file: disk.append(&path)?,
+            leftover: Leftover {
+                disk: Arc::clone(disk),
+                path,
+                there: true,
+            },
+            target: target.to_owned(),
+            length: meta.length,
+        })
+    }
+
+    /// Leaves an unfinished draft there, to be gone on with.
+    pub(crate) fn keep(mut self) {
+        self.leftover.there = false;
     }
 
     /// Bytes so far.

@@ -27,6 +27,12 @@ pub trait Disk: Send + Sync {
     /// [`io::ErrorKind::AlreadyExists`] among others.
     fn create(&self, path: &Path) -> Result<Box<dyn Written>, Error>;
 
+    /// Opens a file that is there for writing behind its end.
+    ///
+    /// # Errors
+    /// When it is not there or may not be written.
+    fn append(&self, path: &Path) -> Result<Box<dyn Written>, Error>;
+
     /// Opens a file for reading.
     ///
     /// # Errors
@@ -80,6 +86,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// When times or permissions cannot be set.
     fn dress(&self, path: &Path, like: &Path) -> Result<(), Error>;
+
+    /// Sets the time of a file's last write; durable with its next sync.
+    ///
+    /// # Errors
+    /// When it cannot be set.
+    fn set_modified(&self, path: &Path, time: SystemTime) -> Result<(), Error>;
 
     /// Files that are open for writing at this moment, as far as that can be seen.
     fn writers(&self) -> Writers;

@@ -85,6 +85,18 @@ impl Disk for RealDisk {
         }))
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn Written>, Error> {
+        let file = File::options()
+            .append(true)
+            .open(path)
+            .map_err(Error::io("open", path))?;
+        Ok(Box::new(Handle {
+            file,
+            since: 0,
+            early: None,
+        }))
+    }
+
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         Ok(Box::new(file))
@@ -163,6 +175,14 @@ impl Disk for RealDisk {
         file.set_permissions(meta.permissions())
             .and_then(|()| file.set_times(times))
             .map_err(Error::io("set the times of", path))
+    }
+
+    fn set_modified(&self, path: &Path, time: SystemTime) -> Result<(), Error> {
+        File::options()
+            .append(true)
+            .open(path)
+            .and_then(|file| file.set_modified(time))
+            .map_err(Error::io("set the time of", path))
     }
 
     fn writers(&self) -> Writers {

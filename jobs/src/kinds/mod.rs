@@ -6,6 +6,7 @@ mod exec;
 mod extract;
 mod fileserver;
 pub(crate) mod forward;
+mod ftp;
 mod ingest;
 mod report;
 mod sweep;
@@ -20,6 +21,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<extract::Extract>(),
     Kind::of::<fileserver::Fileserver>(),
     Kind::of::<forward::Forward>(),
+    Kind::of::<ftp::Ftp>(),
     Kind::of::<ingest::Ingest>(),
     Kind::of::<report::Report>(),
     Kind::of::<sweep::Sweep>(),

@@ -11,6 +11,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
+    time::SystemTime,
 };
 
 use self::{
@@ -199,6 +200,18 @@ impl Disk for FakeDisk {
         }))
     }
 
+    fn append(&self, path: &Path) -> Result<Box<dyn Written>, Error> {
+        let model = self.spend("open", path)?;
+        let inode = model
+            .inode(path)
+            .ok_or_else(|| Error::io("open", path)(ErrorKind::NotFound.into()))?;
+        drop(model);
+        Ok(Box::new(Handle {
+            disk: self.clone(),
+            inode,
+        }))
+    }
+
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, Error> {
         self.power.check().map_err(Error::io("open", path))?;
         let model = self.model();
@@ -291,6 +304,12 @@ impl Disk for FakeDisk {
         self.power
             .check()
             .map_err(Error::io("set the times of", path))
+    }
+
+    fn set_modified(&self, path: &Path, _time: SystemTime) -> Result<(), Error> {
+        self.power
+            .check()
+            .map_err(Error::io("set the time of", path))
     }
 
     fn writers(&self) -> Writers {
