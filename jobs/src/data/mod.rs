@@ -24,6 +24,8 @@ mod fault;
 mod fixed;
 mod jsonl;
 mod lines;
+#[cfg(test)]
+mod oddities;
 mod packing;
 mod pattern;
 mod record;

@@ -124,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_is_what_is_written_as_it_stands() {
+        for byte in 0..=255 {
+            let mut out = Vec::new();
+            append_text(&mut out, &[byte]);
+            let stands = is_text(&[byte]) && out == [byte];
+            assert_eq!(is_plain(&[b'a', byte]), stands, "{byte}");
+        }
+    }
+
+    #[test]
     fn knows_names() {
         assert!(is_name("obtid") && is_name("站号") && is_name("_a-b.c9"));
         for bad in ["", "9a", "a b", "count(*)", "a:b", "-a", "a<"] {
