@@ -198,7 +198,11 @@ impl Record {
     }
 
     fn put(&mut self, column: usize, slot: Slot) {
-        if column >= self.slots.len() {
+        if column == self.slots.len() {
+            self.slots.push(slot);
+            return;
+        }
+        if column > self.slots.len() {
             self.slots.resize(column + 1, Slot::Null);
         }
         self.slots[column] = slot;

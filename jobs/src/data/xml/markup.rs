@@ -60,7 +60,7 @@ impl Markup {
     /// file only behind a closed root.
     pub(super) fn next<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Result<Event<'b>, BadFile> {
         buffer.clear();
-        let begin = self.place();
+        let begin = self.mark();
         let text = self.xml.get_mut();
         let doctype = text.ahead(3).map_err(|e| BadFile::reading(begin, e))?;
         if doctype.starts_with(b"<!D") || doctype.starts_with(b"<!d") {
@@ -154,8 +154,11 @@ impl Markup {
 
     /// Takes white space; tells what stands behind it.
     pub(super) fn skip_blank(&mut self) -> Result<Next, BadFile> {
-        let begin = self.place();
         let text = self.xml.get_mut();
+        let begin = Place {
+            byte: text.offset(),
+            ..Place::default()
+        };
         let failed = |e| BadFile::reading(begin, e);
         Ok(match text.skip_blank().map_err(failed)? {
             None | Some(b'&') => Next::Markup,
@@ -171,7 +174,7 @@ impl Markup {
         &mut self,
         mut each: impl FnMut(&[u8], bool) -> Result<(), BadFile>,
     ) -> Result<(), BadFile> {
-        let begin = self.place();
+        let begin = self.mark();
         let failed = |e| BadFile::reading(begin, e);
         let mut fresh = true;
         loop {
@@ -196,7 +199,7 @@ impl Markup {
         &mut self,
         each: &mut impl FnMut(&[u8], bool) -> Result<(), BadFile>,
     ) -> Result<bool, BadFile> {
-        let begin = self.place();
+        let begin = self.mark();
         let failed = |e| BadFile::reading(begin, e);
         let source = self.xml.get_mut();
         if !source
@@ -241,6 +244,12 @@ impl Markup {
             line: text.line(),
             byte: text.offset(),
         }
+    }
+
+    /// The same, with the lines up to here counted once and for all.
+    fn mark(&mut self) -> Place {
+        self.xml.get_mut().count_newlines();
+        self.place()
     }
 
     /// The text under the parser, which may be taken from where the parser stands between two elements.

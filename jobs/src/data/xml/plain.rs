@@ -8,14 +8,14 @@ use std::io::{self, BufRead};
 use super::super::Limits;
 use super::super::record::{Columns, Record};
 use super::super::text::Text;
-use super::chars::carries;
+use super::chars::{carries, is_plain};
 
 /// A plain cell at the beginning of the text at hand.
 #[derive(Debug, PartialEq, Eq)]
 enum Cell<'a> {
-    /// Its name, its text, and its length with its tags.
+    /// Its name, where it is not the expected one, its text, and its length with its tags.
     Whole {
-        name: &'a str,
+        name: Option<&'a str>,
         value: &'a [u8],
         length: usize,
     },
@@ -35,8 +35,8 @@ pub(super) fn take_cells(
 ) -> io::Result<()> {
     loop {
         let guess = record.len();
-        let expected = columns.names().get(guess).map(String::as_str);
-        let (name, value, length) = match cell(text.at_hand(), expected.unwrap_or_default()) {
+        let expected = columns.names().get(guess).map_or("", String::as_str);
+        let (name, value, length) = match cell(text.at_hand(), expected) {
             Cell::Whole {
                 name,
                 value,
@@ -50,15 +50,19 @@ pub(super) fn take_cells(
             }
             Cell::Other => return Ok(()),
         };
-        let Some(column) = columns.find(name, guess) else {
-            return Ok(());
+        let column = match name {
+            None => guess,
+            Some(name) => match columns.find(name, guess) {
+                Some(column) => column,
+                None => return Ok(()),
+            },
         };
         let size = record.size() + value.len();
         if !elements[column]
             || record.has(column)
             || value.len() > limits.cell
             || size > limits.row
-            || !carries(value)
+            || !(is_plain(value) || carries(value))
         {
             return Ok(());
         }
@@ -87,23 +91,21 @@ pub(super) fn take_seam(text: &mut Text) -> Option<u64> {
 }
 
 /// The plain cell that `chunk` begins with; its name is likely to be `expected`.
-fn cell<'a>(chunk: &'a [u8], expected: &'a str) -> Cell<'a> {
+fn cell<'a>(chunk: &'a [u8], expected: &str) -> Cell<'a> {
     let Some((&first, inner)) = chunk.split_first() else {
         return Cell::Cut;
     };
     if first != b'<' {
         return Cell::Other;
     }
-    let known = inner
-        .strip_prefix(expected.as_bytes())
-        .filter(|rest| !expected.is_empty() && rest.first() == Some(&b'>'));
-    let name = match known {
-        Some(_) => expected,
-        None => match name(inner) {
-            Ok(name) => name,
-            Err(other) => return other,
-        },
+    let known = !expected.is_empty()
+        && inner.get(expected.len()) == Some(&b'>')
+        && inner.starts_with(expected.as_bytes());
+    let other = match (!known).then(|| name(inner)).transpose() {
+        Ok(other) => other,
+        Err(cell) => return cell,
     };
+    let name = other.unwrap_or(expected);
     let rest = &inner[name.len() + 1..];
     let Some(end) = memchr::memchr3(b'<', b'&', b'\r', rest) else {
         return Cell::Cut;
@@ -121,7 +123,7 @@ fn cell<'a>(chunk: &'a [u8], expected: &'a str) -> Cell<'a> {
         return Cell::Other;
     }
     Cell::Whole {
-        name,
+        name: other,
         value: &rest[..end],
         length: chunk.len() - close.len() + whole,
     }
@@ -150,7 +152,7 @@ mod tests {
                 name,
                 value,
                 length,
-            } => Some((name, value, length)),
+            } => Some((name.unwrap_or(expected), value, length)),
             Cell::Cut | Cell::Other => None,
         }
     }

@@ -27,9 +27,9 @@ impl Reader {
                 note(&mut fault, record, "text between columns");
                 self.markup.skip_text()?;
             }
-            let before = self.markup.place().byte;
+            let before = self.markup.source().offset();
             self.take_plain(record)?;
-            if self.markup.place().byte > before {
+            if self.markup.source().offset() > before {
                 continue;
             }
             if self.take_seam(record)? {
