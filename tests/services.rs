@@ -29,6 +29,11 @@ fn find(variable: &str, service: &str) -> String {
     })
 }
 
+/// What `scripts/services` tells of a server for all stories: `proftpd`, `nginx`.
+pub(crate) fn variables(service: &str) -> HashMap<String, String> {
+    start(service)
+}
+
 /// Starts one server for all stories.
 fn start(service: &str) -> HashMap<String, String> {
     static HELD: Mutex<Vec<Child>> = Mutex::new(Vec::new());

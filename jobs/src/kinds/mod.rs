@@ -4,6 +4,7 @@
 mod convert;
 mod exec;
 mod extract;
+mod fetch;
 mod fileserver;
 pub(crate) mod forward;
 mod ftp;
@@ -19,6 +20,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<convert::Convert>(),
     Kind::of::<exec::Exec>(),
     Kind::of::<extract::Extract>(),
+    Kind::of::<fetch::Fetch>(),
     Kind::of::<fileserver::Fileserver>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<ftp::Ftp>(),

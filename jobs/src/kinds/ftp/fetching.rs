@@ -108,6 +108,11 @@ impl Getting<'_> {
                 ));
             }
         }
+        if session.agrees(cx, &path, draft.path())? == Some(false) {
+            // the draft goes with it: the next try begins anew
+            let why = format!("{path}: what came has another hash than what is there");
+            return Err(Fault::mild(Error::TryAgain(why)));
+        }
         if let Some(time) = self.time(cx, session, remote)? {
             disk.set_modified(draft.path(), time)?;
         }

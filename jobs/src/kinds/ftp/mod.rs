@@ -4,7 +4,7 @@
 //! time) is moved once: what was moved is written to the job's state together with the plan that publishes it, so that SIGKILL at any
 //! point is followed by a run that finishes the plan, and neither forgets a file nor moves one twice. A source is deleted or
 //! moved away only after the other side holds the file: here that means synced and under its name; there, the server's reply that
-//! the transfer is complete, the rename, and a SIZE that matches. An interrupted file goes on where it stopped.
+//! the transfer is complete, the rename, and a SIZE that matches (and a HASH, from servers that know it). An interrupted file goes on where it stopped.
 //!
 //! A file is taken only when it no longer changes: two listings `stable` apart agree, and so does a third after the transfer.
 //! Names from the server that lead out of their folder, or carry line ends or zero bytes, are refused and reported.
@@ -16,6 +16,7 @@
 mod crew;
 mod data;
 mod dial;
+mod digest;
 mod drafts;
 mod fault;
 mod fetching;

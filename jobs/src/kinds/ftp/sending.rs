@@ -45,6 +45,14 @@ impl Putting<'_> {
             return Ok(false);
         }
         measure(cx, session, &item.draft, length)?;
+        if session.agrees(cx, &item.draft, &item.local.path)? == Some(false) {
+            session.remove(cx, &item.draft)?;
+            let why = format!(
+                "{}: what is there has another hash than what was sent",
+                item.draft
+            );
+            return Err(Fault::mild(Error::TryAgain(why)));
+        }
         if let Some(time) = time(&item.local) {
             session.set_time(cx, &item.draft, time)?;
         }

@@ -1,0 +1,201 @@
+//! SIGKILL to the job, and cuts of its connections, at many points, both ways: at the end both sides hold the same, nothing was ever seen in
+//! part, nothing was deleted that the other side did not hold, and a long file went on where it had stopped.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use super::proxy::Proxy;
+use super::{element, fill, leftovers, run, server, tree};
+use crate::lab::Lab;
+
+/// How many rounds a story has: a few, or with `FULL=1` as many as it takes to be sure.
+fn rounds() -> u64 {
+    if std::env::var_os("FULL").is_some() {
+        200
+    } else {
+        12
+    }
+}
+
+/// Starts the job.
+fn start(lab: &Lab, name: &str, content: &str) -> Child {
+    let path = lab.job(name, &format!("<ftp name=\"{name}\">{content}</ftp>"));
+    lab.command("jobs")
+        .arg("run")
+        .arg(path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting the job")
+}
+
+/// Every file of a side is whole: one of the versions that its source ever had.
+fn is_whole(side: &Path, versions: &[std::collections::BTreeMap<String, Vec<u8>>]) {
+    for (name, bytes) in tree(side) {
+        let known = versions
+            .iter()
+            .any(|version| version.get(&name) == Some(&bytes));
+        assert!(known, "{name}: {} bytes that no version has", bytes.len());
+    }
+}
+
+#[test]
+fn killed_at_any_point_both_sides_agree_in_the_end() {
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("kills");
+    let element = element(&server.host, "");
+    let put = format!(
+        "{element}<put from=\"out\" to=\"/kills/in\" recurse=\"true\" connections=\"2\" then=\"move:sent\" stable=\"0s\"/>"
+    );
+    let get = format!(
+        "{element}<get from=\"/kills/in\" to=\"back\" recurse=\"true\" connections=\"2\" then=\"delete\" stable=\"0s\"/>"
+    );
+    let (out, inside, back) = (lab.path("out"), there.join("in"), lab.path("back"));
+    let mut versions = Vec::new();
+    let mut seed = 1_u64;
+    for round in 0..rounds() {
+        fill(&out, u8::try_from(round % 250).unwrap());
+        versions.push(tree(&out));
+        versions.drain(..versions.len().saturating_sub(3));
+        for (name, content) in [("put", &put), ("get", &get)] {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let mut child = start(&lab, name, content);
+            let end = Instant::now() + Duration::from_micros(seed >> 46);
+            while Instant::now() < end && child.try_wait().unwrap().is_none() {
+                is_whole(&inside, &versions);
+                is_whole(&back, &versions);
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            // what is nowhere under its name any more was lost: here, there, or moved away here
+            let (here, far, sent, got) = (
+                tree(&out),
+                tree(&inside),
+                tree(&lab.path("sent")),
+                tree(&back),
+            );
+            for file in versions.last().unwrap().keys() {
+                let somewhere = [&here, &far, &sent, &got]
+                    .iter()
+                    .any(|side| side.contains_key(file));
+                assert!(somewhere, "round {round}: {file} is gone");
+            }
+        }
+        for (name, content) in [("put", &put), ("get", &get)] {
+            let output = run(&lab, name, content);
+            assert!(
+                output.status.success(),
+                "round {round}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        assert_eq!(&tree(&back), versions.last().unwrap(), "round {round}");
+        assert!(
+            tree(&out).is_empty() && tree(&inside).is_empty(),
+            "round {round}"
+        );
+        fs::remove_dir_all(lab.path("sent")).unwrap();
+    }
+    assert_eq!(
+        (leftovers(&back), leftovers(&there)),
+        (Vec::new(), Vec::new())
+    );
+}
+
+#[test]
+fn cut_at_any_byte_the_transfer_goes_on() {
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("cuts");
+    let proxy = Proxy::start(&server.host);
+    let element = element(&proxy.host, "retries=\"4\"");
+    let put = format!(
+        "{element}<put from=\"out\" to=\"/cuts\" recurse=\"true\" then=\"delete\" stable=\"0s\"/>"
+    );
+    let get = format!(
+        "{element}<get from=\"/cuts\" to=\"back\" recurse=\"true\" then=\"delete\" stable=\"0s\"/>"
+    );
+    for round in 0..rounds() / 2 {
+        fill(&lab.path("out"), u8::try_from(round % 250).unwrap());
+        let before = tree(&lab.path("out"));
+        for (name, content) in [("put", &put), ("get", &get)] {
+            proxy.cut_after(i64::try_from(round * 211_777 % 1_300_000 + 40).unwrap());
+            let output = run(&lab, name, content);
+            assert!(
+                output.status.success(),
+                "round {round}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        assert_eq!(tree(&lab.path("back")), before, "round {round}");
+        assert_eq!(
+            (leftovers(&lab.path("back")), leftovers(&there)),
+            (Vec::new(), Vec::new())
+        );
+    }
+}
+
+#[test]
+fn a_long_file_goes_on_where_it_stopped() {
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("long");
+    let proxy = Proxy::start(&server.host);
+    let bytes: Vec<u8> = (0..8_000_000_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect();
+    lab.write("out/long.bin", &bytes);
+    let element = element(&proxy.host, "retries=\"0\"");
+    for (name, job) in [
+        (
+            "put",
+            format!("{element}<put from=\"out\" to=\"/long\" stable=\"0s\"/>"),
+        ),
+        (
+            "get",
+            format!("{element}<get from=\"/long\" to=\"back\" stable=\"0s\"/>"),
+        ),
+    ] {
+        proxy.cut_after(5_000_000);
+        let output = run(&lab, name, &job);
+        // a server takes a data connection that is cut for the end of the file; the size tells
+        assert!(
+            matches!(output.status.code(), Some(69 | 75)),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let said = super::good(&lab, name, &job);
+        assert!(said.contains("goes on at byte"), "{name}: {said}");
+    }
+    assert_eq!(tree(&lab.path("back")), tree(&there));
+    assert_eq!(tree(&there)["long.bin"], bytes);
+}
+
+#[test]
+fn a_stop_is_heard_within_a_second_and_loses_nothing() {
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("stop");
+    fs::write(there.join("long.bin"), vec![7_u8; 4 << 20]).unwrap();
+    let content = format!(
+        "{}<get from=\"/stop\" to=\"back\" stable=\"0s\"/>",
+        element(&server.host, "rate=\"1M\"")
+    );
+    let mut child = start(&lab, "get", &content);
+    crate::lab::wait_for("a part has come", crate::lab::PATIENCE, || {
+        (!leftovers(&lab.path("back")).is_empty()).then_some(())
+    });
+    let asked = Instant::now();
+    crate::lab::signal(child.id(), nix::sys::signal::Signal::SIGTERM);
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(143));
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert!(tree(&lab.path("back")).is_empty());
+    super::good(&lab, "get", &content.replace("rate=\"1M\"", ""));
+    assert_eq!(tree(&lab.path("back")), tree(&there));
+}
