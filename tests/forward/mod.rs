@@ -95,10 +95,9 @@ impl Forward {
     fn stop(&mut self) -> ExitStatus {
         signal(self.pid(), Signal::SIGTERM);
         let mut child = self.child.take().expect("it was started");
-        let ended = wait_for("the job stops", PATIENCE, || {
+        wait_for("the job stops", PATIENCE, || {
             child.try_wait().expect("looking at the job")
-        });
-        ended
+        })
     }
 
     /// Waits until the log has a line with this text.

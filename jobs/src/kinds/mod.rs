@@ -6,7 +6,7 @@ mod exec;
 mod extract;
 mod fetch;
 mod fileserver;
-pub(crate) mod forward;
+pub mod forward;
 mod ftp;
 mod ingest;
 mod report;

@@ -6,10 +6,7 @@ use std::{
 };
 
 use super::{deliver::Reading, engines::Engines, intake::Server, spool::Shelf, trouble::Trouble};
-use crate::{
-    context::Context,
-    job::{Bytes, Tally},
-};
+use crate::{context::Context, job::Bytes};
 
 /// How often the log gets its line.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -116,14 +113,13 @@ impl Told {
         self.line = (self.taken.0, self.confirmed.0, now);
     }
 
-    /// All of the run.
-    pub(super) fn tally(&self) -> Tally {
-        Tally {
-            read: self.taken.0,
-            written: self.confirmed.0,
-            bytes: self.taken.1,
-            ..Tally::default()
-        }
+    /// All of the run, in a line: how many shared a sync shows, too.
+    pub(super) fn sum(&self) -> String {
+        let (syncs, bytes) = self.shelf.synced();
+        format!(
+            "{} records taken in, {} confirmed; {syncs} syncs for {bytes} bytes",
+            self.taken.0, self.confirmed.0
+        )
     }
 }
 

@@ -25,6 +25,8 @@ mod tests;
 mod trouble;
 mod vitals;
 
+pub use intake::probe;
+
 use std::{
     net::ToSocketAddrs as _,
     path::Path,
@@ -196,7 +198,7 @@ impl Running {
         self.server.finish(LAST_WRITES).map_err(failed)?;
         self.engines.stop(LAST_ANSWERS);
         self.told.tell(cx, &mut self.server, &self.engines);
-        log::info!("{}: {}", cx.job(), self.told.tally());
+        log::info!("{}: {}", cx.job(), self.told.sum());
         Err(outcome)
     }
 }

@@ -250,6 +250,17 @@ impl Params {
 
 impl Listen {
     fn check(&self) -> Result<(), Invalid> {
+        let port = self
+            .address
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(_))) {
+            let text = format!(
+                "`{}` is no address and port, such as 0.0.0.0:7000",
+                self.address
+            );
+            return Err(Invalid::new("listen.address", text));
+        }
         let max = self.max_record.0;
         if max == 0 || max > MAX_BODY as u64 {
             return Err(Invalid::new(

@@ -1,4 +1,4 @@
-//! What is wrong at the moment, for status and log: each trouble is told when it comes, once a minute while it lasts, and
+//! What is wrong at the moment, for status and log: each trouble is told when it comes, now and then while it lasts, and
 //! when it is over.
 
 use std::{
@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a trouble that lasts is told again.
+/// How often a trouble that lasts is told again, and one whose words change.
 const AGAIN: Duration = Duration::from_secs(60);
+const CHANGED: Duration = Duration::from_secs(5);
 
 /// All troubles there are, by who has them.
 #[derive(Debug, Default)]
@@ -21,6 +22,12 @@ struct Told {
     told: Instant,
 }
 
+impl Told {
+    fn patience(&self, text: &str) -> Duration {
+        if self.text == text { AGAIN } else { CHANGED }
+    }
+}
+
 impl Trouble {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Told>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,7 +38,7 @@ impl Trouble {
         let now = Instant::now();
         let mut all = self.all();
         match all.get_mut(who) {
-            Some(known) if known.text == text && now - known.told < AGAIN => {}
+            Some(known) if now - known.told < known.patience(&text) => known.text = text,
             Some(known) => {
                 log::error!(
                     "{who}: {text} (for {} s)",

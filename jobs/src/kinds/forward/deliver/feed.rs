@@ -249,7 +249,7 @@ mod tests {
 
     fn feed(shelf: &Arc<Shelf>, attributes: &str) -> Feed {
         let text = format!(
-            "<forward><listen address='a'/><spool dir='s'/><deliver url='http://h/' {attributes}/></forward>"
+            "<forward><listen address='a:1'/><spool dir='s'/><deliver url='http://h/' {attributes}/></forward>"
         );
         let file = jobfile::JobFile::from_text(Path::new("a.xml"), text.as_bytes()).unwrap();
         let params: crate::kinds::forward::params::Params = file.params().unwrap();

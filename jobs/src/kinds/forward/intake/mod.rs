@@ -6,6 +6,7 @@ mod directory;
 mod ending;
 mod framing;
 mod handoff;
+mod probe;
 mod server;
 mod tls;
 mod wire;
@@ -15,6 +16,7 @@ use std::{net::TcpListener, sync::Arc};
 
 pub(crate) use framing::Framing;
 pub(crate) use handoff::Handoff;
+pub use probe::probe;
 pub(crate) use server::Server;
 pub(crate) use writer::Writer;
 

@@ -20,7 +20,7 @@ mod tests;
 pub(crate) use bell::Bell;
 pub(crate) use done::Done;
 pub(crate) use reader::{Next, Reader};
-pub(crate) use record::{Head, MAX_BODY, Seal};
+pub(crate) use record::{Found, Head, MAX_BODY, Seal};
 pub(crate) use recover::{look_at, open};
 pub(crate) use scan::{Item, Scan};
 pub(crate) use segment::{is_full, put_file, put_records};

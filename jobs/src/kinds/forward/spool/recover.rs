@@ -180,12 +180,11 @@ fn identify(disk: &Arc<dyn Disk>, found: &Found) -> Result<u64, Error> {
         }
         log::error!("{}: the beginning is damaged", entry.path.display());
     }
-    let fresh = || uuid_like();
-    Ok(found.id.unwrap_or_else(fresh))
+    Ok(found.id.unwrap_or_else(random_id))
 }
 
 /// A random number; 0 means none.
-fn uuid_like() -> u64 {
+fn random_id() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id()).max(1)
 }

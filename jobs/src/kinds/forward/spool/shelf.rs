@@ -51,6 +51,8 @@ struct Books {
     durable: u64,
     /// Saved cursors, by deliver.
     cursors: BTreeMap<String, u64>,
+    /// Syncs since the beginning, and bytes that they made durable.
+    synced: (u64, u64),
 }
 
 /// The segments, shared.
@@ -84,6 +86,7 @@ impl Shelf {
                 segments: segments.into(),
                 durable,
                 cursors: BTreeMap::new(),
+                synced: (0, 0),
             }),
         }
     }
@@ -131,6 +134,11 @@ impl Shelf {
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.books().segments.iter().map(|s| s.length).sum()
+    }
+
+    /// Syncs since the beginning, and the bytes that they made durable.
+    pub(crate) fn synced(&self) -> (u64, u64) {
+        self.books().synced
     }
 
     /// About how many bytes lie from a number on: whole segments after the one that holds it.
@@ -187,8 +195,10 @@ impl Shelf {
         let mut books = self.books();
         books.durable = durable;
         if let Some(segment) = books.segments.back_mut() {
+            let more = length.saturating_sub(segment.length);
             segment.length = length;
             segment.written = SystemTime::now();
+            books.synced = (books.synced.0 + 1, books.synced.1 + more);
         }
         drop(books);
         self.news.ring();
