@@ -10,6 +10,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use checkproc::{Claim, Slot, Table};
@@ -427,21 +428,31 @@ fn a_slow_disk_holds_up_no_job() {
     }
     assert!(begun.elapsed() < PATIENCE);
     let mut disk = File::open(&slow).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&told);
     let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        io::Read::read_to_end(&mut disk, &mut text).unwrap();
-        String::from_utf8(text).unwrap()
+        let mut some = vec![0; 64 << 10];
+        loop {
+            match io::Read::read(&mut disk, &mut some).unwrap() {
+                0 => break,
+                length => shared.lock().unwrap().extend_from_slice(&some[..length]),
+            }
+        }
     });
     // now that the disk is back, what is written next says what is missing
-    until("room in the queue", || {
+    until("the loss is told", || {
         output.write_all(b"after\n").unwrap();
-        std::thread::sleep(Duration::from_millis(5));
-        (begun.elapsed() > Duration::from_millis(500)).then_some(())
+        let told = told.lock().unwrap();
+        String::from_utf8_lossy(&told)
+            .contains("lines before this are lost")
+            .then_some(())
     });
+    output.write_all(b"after\n").unwrap();
     played.send(&ToRecorder::Quit);
     let process = played.link.process().unwrap();
     until("it leaves", || ended(process));
-    let text = reader.join().unwrap();
+    reader.join().unwrap();
+    let text = String::from_utf8(told.lock().unwrap().clone()).unwrap();
     let lost: usize = text
         .lines()
         .filter_map(|line| {
