@@ -3,6 +3,7 @@
 //!
 //! The cheapest way to get rows: one message a row, no text looked at but for its tabs and backslashes.
 
+use super::fault::Trouble;
 use super::spelling::Spelling;
 use crate::Cell;
 use bytes::Bytes;
@@ -27,8 +28,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Takes a row in; `None` if it has another number of cells.
-    pub(super) fn read(&mut self, bytes: Bytes, spellings: &[Spelling]) -> Option<()> {
+    /// Takes a row in, which has as many cells as there are spellings.
+    pub(super) fn read(&mut self, bytes: Bytes, spellings: &[Spelling]) -> Result<(), Trouble> {
         self.places.clear();
         self.buffer.clear();
         self.bytes = bytes;
@@ -37,7 +38,7 @@ impl Line {
         let mut from = 0;
         for spelling in spellings {
             if from > line.len() {
-                return None;
+                return Err(odd_width());
             }
             let rest = &line[from..];
             let length = rest.iter().position(|byte| *byte == b'\t');
@@ -46,7 +47,11 @@ impl Line {
             self.places.push(place);
             from = to + 1;
         }
-        (from == line.len() + 1).then_some(())
+        if from == line.len() + 1 {
+            Ok(())
+        } else {
+            Err(odd_width())
+        }
     }
 
     pub(super) fn cell(&self, index: usize) -> Cell<'_> {
@@ -56,6 +61,10 @@ impl Line {
             Place::Written(range) => Some(&self.buffer[range.clone()]),
         }
     }
+}
+
+fn odd_width() -> Trouble {
+    Trouble::Unfit("a row has another number of cells than the query has columns".to_owned())
 }
 
 /// The written form of a cell that begins at `from`.
@@ -119,6 +128,7 @@ mod tests {
     fn read(line: &'static str, spellings: &[Spelling]) -> Option<Vec<Option<String>>> {
         let mut row = Line::default();
         row.read(Bytes::from_static(line.as_bytes()), spellings)
+            .ok()
             .map(|()| {
                 let text = |cell: &[u8]| String::from_utf8(cell.to_vec()).unwrap();
                 (0..row.places.len())
@@ -178,7 +188,7 @@ mod tests {
         #[test]
         fn no_line_breaks_it(line: Vec<u8>, width in 0_usize..5) {
             let mut row = Line::default();
-            if row.read(Bytes::from(line), &vec![Spelling::Same; width]).is_some() {
+            if row.read(Bytes::from(line), &vec![Spelling::Same; width]).is_ok() {
                 for index in 0..row.places.len() {
                     let _ = row.cell(index);
                 }

@@ -196,9 +196,7 @@ impl<'c> PostgresRows<'c> {
             None => Current::None,
             Some(Source::Lines(lines)) => match session.next(lines)? {
                 Some(line) => {
-                    self.line
-                        .read(line, &self.spellings)
-                        .ok_or_else(odd_width)?;
+                    self.line.read(line, &self.spellings)?;
                     Current::Line
                 }
                 None => Current::None,
@@ -332,10 +330,6 @@ fn release(session: &Session, standing: Standing) {
         Standing::Snapshot => session.send("RELEASE SAVEPOINT query"),
         _ => {}
     }
-}
-
-fn odd_width() -> Trouble {
-    Trouble::Unfit("a row has another number of cells than the query has columns".to_owned())
 }
 
 fn not_utf8(column: &str) -> Trouble {

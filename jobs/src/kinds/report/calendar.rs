@@ -4,74 +4,15 @@
 //! overlap there, and a day is as long as the zone makes it. On the line of the wall clock it is what a clock in the zone
 //! shows: the hour that a clock shows twice is one window, the hour that it skips is an empty one.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{
     DateTime, Datelike, Days, MappedLocalTime, Months, NaiveDate, NaiveDateTime, NaiveTime,
     TimeDelta, Timelike, Utc,
 };
-use jobfile::{Interval, Zone};
+use jobfile::Zone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How long windows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) enum Size {
-    /// So long, counted from the start.
-    Fixed(Interval),
-    Hour,
-    Day,
-    /// From Monday to Monday.
-    Week,
-    Month,
-    Quarter,
-    Year,
-}
-
-impl Size {
-    /// Whether windows begin at midnight.
-    pub(super) fn is_days(self) -> bool {
-        !matches!(self, Size::Fixed(_) | Size::Hour)
-    }
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Size, String> {
-        Ok(match text.trim() {
-            "hour" => Size::Hour,
-            "day" => Size::Day,
-            "week" => Size::Week,
-            "month" => Size::Month,
-            "quarter" => Size::Quarter,
-            "year" => Size::Year,
-            other => {
-                let fixed: Interval = other.parse().map_err(|why| {
-                    format!(
-                        "{why}; or a unit of the calendar: hour, day, week, month, quarter, year"
-                    )
-                })?;
-                if fixed.0.is_zero() || fixed.0.subsec_nanos() != 0 {
-                    return Err(format!(
-                        "`{other}`: a window lasts whole seconds, one at least"
-                    ));
-                }
-                Size::Fixed(fixed)
-            }
-        })
-    }
-}
-
-impl TryFrom<String> for Size {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Size, String> {
-        text.parse()
-    }
-}
+use super::size::Size;
 
 /// How the ends of a window are written where the SQL says `:from` and `:to`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -389,20 +330,6 @@ fn read(text: &str, form: Form, zone: Zone) -> Result<Position, String> {
         .ok_or_else(wrong)
 }
 
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Size::Fixed(length) => write!(f, "{length}"),
-            Size::Hour => f.write_str("hour"),
-            Size::Day => f.write_str("day"),
-            Size::Week => f.write_str("week"),
-            Size::Month => f.write_str("month"),
-            Size::Quarter => f.write_str("quarter"),
-            Size::Year => f.write_str("year"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -591,16 +518,6 @@ mod tests {
             title(&line("90m", Form::Utc, "UTC", "2026-06-01")),
             "2026-06-01 to 2026-06-01 01:30 (UTC)"
         );
-    }
-
-    #[test]
-    fn sizes_are_durations_or_units() {
-        for wrong in ["0", "0s", "500ms", "1500ms", "fortnight", "-1h", ""] {
-            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
-        }
-        let why = "2w".parse::<Size>().unwrap_err();
-        assert!(why.contains("week"), "{why}");
-        assert_eq!("day".parse::<Size>().unwrap().to_string(), "day");
     }
 
     proptest! {

@@ -14,6 +14,7 @@ mod look;
 mod page;
 mod params;
 mod rows;
+mod size;
 mod sql;
 mod window;
 

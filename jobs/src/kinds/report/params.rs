@@ -4,7 +4,8 @@ use jobfile::{Interval, List, Zone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::calendar::{Form, Line, Position, Size};
+use super::calendar::{Form, Line, Position};
+use super::size::Size;
 use super::sql::end_of_window;
 use crate::data::Compression;
 use crate::job::Invalid;
