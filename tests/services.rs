@@ -124,10 +124,13 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    /// Starts one: `postgres` or `mariadb`.
+    /// Starts one: `postgres`, `mariadb` or `proftpd`, whose URL is its host and port alone.
     pub(crate) fn start(service: &'static str) -> Private {
         let (mut told, holder) = hold(service);
-        let url = format!("{}_URL", service.to_uppercase());
+        let url = match service {
+            "proftpd" => "FTP_HOST".to_owned(),
+            _ => format!("{}_URL", service.to_uppercase()),
+        };
         let mut take = |name: &str| told.remove(name).expect("scripts/services tells it");
         Private {
             url: take(&url),
@@ -135,6 +138,11 @@ impl Private {
             folder: take("SERVICES_DIR"),
             holder,
         }
+    }
+
+    /// The folder with all that is the server's.
+    pub(crate) fn folder(&self) -> &str {
+        &self.folder
     }
 
     /// Kills the server with SIGKILL.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::proxy::Proxy;
 use super::{element, fill, leftovers, run, server, tree};
 use crate::lab::Lab;
+use crate::services::Private;
 
 /// How many rounds a story has: a few, or with `FULL=1` as many as it takes to be sure.
 fn rounds() -> u64 {
@@ -198,4 +199,108 @@ fn a_stop_is_heard_within_a_second_and_loses_nothing() {
     assert!(tree(&lab.path("back")).is_empty());
     super::good(&lab, "get", &content.replace("rate=\"1M\"", ""));
     assert_eq!(tree(&lab.path("back")), tree(&there));
+}
+
+#[test]
+fn the_server_is_killed_and_comes_back() {
+    let (lab, server) = (Lab::new(), Private::start("proftpd"));
+    let there = Path::new(server.folder()).join("ftp/root");
+    let element = element(&server.url, "retries=\"0\"");
+    let put = format!(
+        "{element}<put from=\"out\" to=\"/in\" recurse=\"true\" connections=\"2\" then=\"delete\" stable=\"0s\"/>"
+    );
+    let get = format!(
+        "{element}<get from=\"/in\" to=\"back\" recurse=\"true\" connections=\"2\" then=\"delete\" stable=\"0s\"/>"
+    );
+    for round in 0..rounds() / 4 {
+        fill(&lab.path("out"), u8::try_from(round % 250).unwrap());
+        let before = tree(&lab.path("out"));
+        for (name, content) in [("put", &put), ("get", &get)] {
+            let mut child = start(&lab, name, content);
+            std::thread::park_timeout(Duration::from_millis(60 + round * 37 % 400));
+            server.kill();
+            child.wait().unwrap();
+            let (here, far, back) = (
+                tree(&lab.path("out")),
+                tree(&there.join("in")),
+                tree(&lab.path("back")),
+            );
+            for (file, bytes) in &before {
+                let somewhere = [&here, &far, &back]
+                    .iter()
+                    .any(|side| side.get(file) == Some(bytes));
+                assert!(somewhere, "round {round}: {file} is gone");
+            }
+            server.revive();
+            let output = run(&lab, name, content);
+            assert!(
+                output.status.success(),
+                "round {round}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        assert_eq!(tree(&lab.path("back")), before, "round {round}");
+    }
+}
+
+#[test]
+fn a_file_too_large_for_the_receiver_is_never_seen_in_part() {
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("full");
+    fill(&there, 9);
+    let content = format!(
+        "<ftp name=\"full\">{}<get from=\"/full\" to=\"in\" then=\"delete\" recurse=\"true\" stable=\"0s\"/></ftp>",
+        element(&server.host, "")
+    );
+    let before = tree(&there);
+    let job = lab.job("full", &content);
+    // a limit on the length of files stands in for a disk that is full
+    let limited = lab.script("limited", "trap '' XFSZ; ulimit -f 400; exec \"$@\"");
+    let ours = lab.command("jobs");
+    let mut command = std::process::Command::new(&limited);
+    command.arg(ours.get_program()).arg("run").arg(&job);
+    for (name, value) in ours.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let output = command.output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(74),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for (file, bytes) in tree(&lab.path("in")) {
+        assert_eq!(before.get(&file), Some(&bytes), "{file}");
+    }
+    assert!(tree(&there).contains_key("plain_4.xml"));
+    super::good(
+        &lab,
+        "full",
+        content
+            .trim_start_matches("<ftp name=\"full\">")
+            .trim_end_matches("</ftp>"),
+    );
+    assert_eq!(tree(&lab.path("in")), before);
+    assert!(tree(&there).is_empty());
+}
+
+#[test]
+fn what_may_not_be_written_there_stays_here() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("denied");
+    fs::set_permissions(&there, fs::Permissions::from_mode(0o555)).unwrap();
+    fill(&lab.path("out"), 4);
+    let before = tree(&lab.path("out"));
+    let content = format!(
+        "{}<put from=\"out\" to=\"/denied\" then=\"delete\" stable=\"0s\"/>",
+        element(&server.host, "")
+    );
+    let output = run(&lab, "denied", &content);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(said.contains("put /denied/"), "{said}");
+    assert_eq!(tree(&lab.path("out")), before);
 }

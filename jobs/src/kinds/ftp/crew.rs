@@ -255,7 +255,7 @@ impl Hand<'_, '_> {
     ) -> std::result::Result<T, Error> {
         let mut tries = 0;
         loop {
-            let stale = self.session.is_some();
+            let stale = self.session.as_ref().is_some_and(Session::lay_idle);
             let fault = match self.attempt_once(item, work) {
                 Ok(done) => return Ok(done),
                 Err(fault) => fault,
@@ -267,7 +267,7 @@ impl Hand<'_, '_> {
             if hopeless || self.board.over.load(Relaxed) {
                 return Err(fault.error);
             }
-            // a connection that lay idle, or was cut from outside, is simply made anew
+            // a connection that lay idle is simply made anew
             let at_once = stale && fault.broken && tries == 0;
             tries += 1;
             if tries > self.crew.link.retries + u32::from(at_once) {

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 
 /// Bytes that are moved at once.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// A connection on which data move.
 pub(super) type Data = TransferStream<<RustlsConnector as TlsConnector>::Stream>;
@@ -34,22 +34,32 @@ impl Session {
             ftp.resume_transfer(offset)?;
             ftp.retr_as_stream(path)
         })?;
-        let mut piece = vec![0; link.pace.portion(PIECE)];
+        let mut piece = std::mem::take(&mut self.piece);
+        let came = self.take_in(cx, link, &action, &mut data, &mut piece, sink);
+        self.piece = piece;
+        match came {
+            Ok(()) => self.finish(cx, &action, data),
+            Err(fault) => Err(self.give_up(data, fault)),
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        cx: &Context,
+        link: &Link,
+        action: &str,
+        data: &mut Data,
+        piece: &mut [u8],
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Error>,
+    ) -> Result<()> {
         loop {
-            let length = match self.patient(cx, &action, || read(&mut data, &mut piece)) {
-                Ok(length) => length,
-                Err(fault) => return Err(self.give_up(data, fault)),
-            };
+            let length = self.patient(cx, action, || read(data, piece))?;
             if length == 0 {
-                return self.finish(cx, &action, data);
+                return Ok(());
             }
-            let taken = sink(&piece[..length]).and_then(|()| {
-                cx.progress(0, length as u64);
-                slow_down(cx, link, length)
-            });
-            if let Err(error) = taken {
-                return Err(self.give_up(data, error.into()));
-            }
+            sink(&piece[..length])?;
+            cx.progress(0, length as u64);
+            slow_down(cx, link, length)?;
         }
     }
 
@@ -72,34 +82,41 @@ impl Session {
             ftp.resume_transfer(start)?;
             ftp.put_with_stream(path)
         })?;
-        // an empty file sends nothing, but TLS has to be spoken all the same
-        if let Err(fault) = self.patient(cx, &action, || data.flush()) {
-            return Err(self.give_up(data, fault));
+        let mut piece = std::mem::take(&mut self.piece);
+        let went = self.give_out(cx, link, &action, &mut data, &mut piece, source);
+        self.piece = piece;
+        match went {
+            Ok(()) => self.finish(cx, &action, data),
+            Err(fault) => Err(self.give_up(data, fault)),
         }
-        let mut piece = vec![0; link.pace.portion(PIECE)];
+    }
+
+    fn give_out(
+        &mut self,
+        cx: &Context,
+        link: &Link,
+        action: &str,
+        data: &mut Data,
+        piece: &mut [u8],
+        source: &mut dyn FnMut(&mut [u8]) -> std::result::Result<usize, Error>,
+    ) -> Result<()> {
+        // an empty file sends nothing, but TLS has to be spoken all the same
+        self.patient(cx, action, || data.flush())?;
         loop {
-            let length = match source(&mut piece) {
-                Ok(0) => return self.finish(cx, &action, data),
-                Ok(length) => length,
-                Err(error) => return Err(self.give_up(data, error.into())),
-            };
+            let length = source(piece)?;
+            if length == 0 {
+                return Ok(());
+            }
             let mut sent = 0;
             while sent < length {
-                match self.patient(cx, &action, || data.write(&piece[sent..length])) {
-                    Ok(0) => {
-                        let fault = Fault::broken(&action, ErrorKind::WriteZero.into());
-                        return Err(self.give_up(data, fault));
-                    }
-                    Ok(taken) => {
-                        sent += taken;
-                        cx.progress(0, taken as u64);
-                    }
-                    Err(fault) => return Err(self.give_up(data, fault)),
+                let taken = self.patient(cx, action, || data.write(&piece[sent..length]))?;
+                if taken == 0 {
+                    return Err(Fault::broken(action, ErrorKind::WriteZero.into()));
                 }
+                sent += taken;
+                cx.progress(0, taken as u64);
             }
-            if let Err(error) = slow_down(cx, link, length) {
-                return Err(self.give_up(data, error.into()));
-            }
+            slow_down(cx, link, length)?;
         }
     }
 

@@ -185,9 +185,13 @@ impl<'a> Getting<'a> {
 
     /// The whole of it.
     pub(super) fn run(&mut self, cx: &mut Context, outcome: &mut Outcome) -> Result<(), Error> {
+        let failures = outcome.failures();
         let found = self.survey(cx, outcome)?;
         let seen: HashSet<String> = found.iter().map(|remote| remote.file.clone()).collect();
-        self.memory.prune(cx, &seen, self.then != Then::Keep)?;
+        // what could not be looked into is not gone
+        if outcome.failures() == failures {
+            self.memory.prune(cx, &seen, self.then != Then::Keep)?;
+        }
         let fresh = self.fresh(&found);
         if self.then != Then::Keep {
             let left = found

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use suppaftp::types::FileType;
 use suppaftp::{FtpError, FtpResult, RustlsConnector, RustlsFtpStream, Status};
 
-use super::data::tick;
+use super::data::{PIECE, tick};
 use super::dial::dial;
 use super::fault::{Fault, Result};
 use super::link::Link;
@@ -37,6 +37,8 @@ impl Session {
             number,
             cuts: Arc::clone(&link.cuts),
             broken: false,
+            heard: Instant::now(),
+            piece: vec![0; link.pace.portion(PIECE)],
             plain_lists: link.listing == Listing::List,
             offset: None,
         };

@@ -30,6 +30,11 @@ impl Outcome {
         self.first.get_or_insert(error);
     }
 
+    /// How much has failed so far.
+    pub(super) fn failures(&self) -> u64 {
+        self.failed
+    }
+
     /// Files whose names cannot be used.
     pub(super) fn refused(&mut self, folder: &str, names: &[String]) {
         for name in names {

@@ -101,9 +101,13 @@ impl<'a> Putting<'a> {
     /// The whole of it. The server is not asked for anything while there is nothing to send.
     pub(super) fn run(&mut self, cx: &mut Context, outcome: &mut Outcome) -> Result<(), Error> {
         cx.phase(&format!("looking into {}", self.from.display()));
+        let failures = outcome.failures();
         let found = self.survey(cx, outcome)?;
         let seen: HashSet<String> = found.iter().map(|local| local.file.clone()).collect();
-        self.memory.prune(cx, &seen, self.then != Then::Keep)?;
+        // what could not be looked into is not gone
+        if outcome.failures() == failures {
+            self.memory.prune(cx, &seen, self.then != Then::Keep)?;
+        }
         let fresh = self.fresh(&found);
         if self.then != Then::Keep {
             let left = found

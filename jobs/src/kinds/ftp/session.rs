@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
 use suppaftp::{FtpResult, RustlsFtpStream, Status};
@@ -14,6 +14,9 @@ use crate::context::Context;
 
 /// How long a wait for data lasts at most before the job beats and hears of a stop.
 pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// A connection that is quiet for longer may be gone without a fault of anybody.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// A logged-in connection.
 pub(super) struct Session {
@@ -32,6 +35,10 @@ pub(super) struct Session {
     pub(super) broken: bool,
     /// MLSD was refused although it was offered, or is not wanted.
     pub(super) plain_lists: bool,
+    /// When the server answered last.
+    pub(super) heard: Instant,
+    /// Room for bytes on their way.
+    pub(super) piece: Vec<u8>,
     /// How far LIST's times lie ahead of UTC, once known.
     pub(super) offset: Option<chrono::TimeDelta>,
 }
@@ -52,6 +59,11 @@ impl Session {
         }
     }
 
+    /// Whether it has been quiet for so long that the server may have hung up meanwhile.
+    pub(super) fn lay_idle(&self) -> bool {
+        self.heard.elapsed() > IDLE
+    }
+
     /// Asks, waits for the answer, and says what was asked if it is not the right one.
     pub(super) fn ask<T>(
         &mut self,
@@ -66,6 +78,9 @@ impl Session {
         );
         let answer = question(&mut self.ftp);
         drop(step);
+        if answer.is_ok() {
+            self.heard = Instant::now();
+        }
         answer.map_err(|error| {
             let fault = Fault::of(action, error);
             self.broken |= fault.broken;
