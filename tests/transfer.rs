@@ -170,6 +170,23 @@ fn a_cut_file_goes_on_where_it_stopped_and_known_content_is_not_sent() {
 }
 
 #[test]
+fn many_large_files_of_one_size_do_not_wait_for_each_other() {
+    let site = Site::new();
+    let sent = site.fill("out", 11, &[150_000; 60]);
+    let put = site.job(
+        "push",
+        r#"<put from="out" to="vip" then="delete" stable="0s" sync="false"/>"#,
+    );
+    let begun = std::time::Instant::now();
+    site.good(&put);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "one after the other"
+    );
+    assert!(files(&site.lab.path("xfer/vip")) == sent);
+}
+
+#[test]
 fn two_clients_with_the_same_content_share_one_transfer() {
     let site = Site::new();
     let proxy = site.proxy();

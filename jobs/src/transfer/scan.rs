@@ -14,6 +14,7 @@ use std::{
 use jobfile::Patterns;
 
 use super::{
+    host::Host,
     name::{Name, join},
     tree::{Leaf, Stat, Tree},
 };
@@ -23,6 +24,8 @@ use crate::{error::Error, writers::Writers};
 const MAX_YOUNG: usize = 20_000;
 /// Folders inside each other that are looked into.
 const DEEPEST: usize = 60;
+/// Names between two signs of life.
+const TICK: u32 = 256;
 /// How long a look at all processes is good for.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -66,6 +69,8 @@ pub(crate) struct Scan {
     young: Vec<Found>,
     again: Option<(Instant, std::vec::IntoIter<Found>)>,
     writers: Option<(Instant, Writers)>,
+    /// Names that were looked at.
+    seen: u32,
 }
 
 impl Scan {
@@ -81,6 +86,7 @@ impl Scan {
             young: Vec::new(),
             again: None,
             writers: None,
+            seen: 0,
         }
     }
 
@@ -93,7 +99,11 @@ impl Scan {
     ///
     /// # Errors
     /// When a folder cannot be read. The first folder has to be there; those below it may come and go.
-    pub(crate) fn next(&mut self, is_new: &mut dyn FnMut(&Found) -> bool) -> Result<Next, Error> {
+    pub(crate) fn next(
+        &mut self,
+        host: &dyn Host,
+        is_new: &mut dyn FnMut(&Found) -> bool,
+    ) -> Result<Next, Error> {
         loop {
             if let Some((until, young)) = &mut self.again {
                 let left = until.saturating_duration_since(Instant::now());
@@ -112,6 +122,10 @@ impl Scan {
                     return Ok(Next::File(found));
                 }
             } else if let Some(leaf) = self.leaves.next() {
+                self.seen = self.seen.wrapping_add(1);
+                if self.seen.is_multiple_of(TICK) {
+                    host.tick()?;
+                }
                 if let Some(found) = self.candidate(leaf)?
                     && is_new(&found)
                 {
@@ -212,6 +226,7 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{stop::Stop, transfer::host::Silent};
     use std::fs;
 
     fn scan(root: &std::path::Path, stable: u64) -> Scan {
@@ -228,7 +243,10 @@ mod tests {
     fn all(scan: &mut Scan) -> Vec<String> {
         let mut names = Vec::new();
         loop {
-            match scan.next(&mut |_| true).unwrap() {
+            match scan
+                .next(&Silent(Stop::new().unwrap()), &mut |_| true)
+                .unwrap()
+            {
                 Next::File(found) => names.push(found.name.to_string()),
                 Next::Wait(pause) => std::thread::park_timeout(pause),
                 Next::End => return names,
@@ -267,7 +285,10 @@ mod tests {
         fs::write(home.path().join("moving.xml"), "x").unwrap();
         let mut open = fs::File::create(home.path().join("open.xml")).unwrap();
         let mut scan = scan(home.path(), 300);
-        let Next::Wait(pause) = scan.next(&mut |_| true).unwrap() else {
+        let Next::Wait(pause) = scan
+            .next(&Silent(Stop::new().unwrap()), &mut |_| true)
+            .unwrap()
+        else {
             panic!("taken too early")
         };
         fs::write(home.path().join("moving.xml"), "xy").unwrap();

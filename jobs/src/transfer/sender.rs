@@ -45,6 +45,8 @@ const MAX_FILES: usize = 4096;
 const OFFERS: usize = 240;
 /// Files in one frame of offers: so many with the longest names fit.
 const IN_A_FRAME: usize = 60;
+/// Files up to so many bytes are hashed before they are offered, where it is worth it; and so many bytes at a time.
+const HASHED: u64 = 64 << 20;
 /// Bytes of small files kept in memory until they are answered.
 const KEPT: usize = 8 << 20;
 /// Bytes of small files that make a pack worth sending, and the files in one.
@@ -60,7 +62,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Where files come from, and what becomes of them.
 pub(crate) trait Origin {
     /// The next file to offer.
-    fn next(&mut self) -> Result<Next, Error>;
+    fn next(&mut self, host: &dyn Host) -> Result<Next, Error>;
     /// A file's path below the root of the tree.
     fn path(&self, name: &Name) -> String;
     /// These files are safe at the other side: they are remembered, deleted or moved.
@@ -98,8 +100,8 @@ pub(crate) struct Ends<'a> {
     pub(crate) stop: &'a Stop,
 }
 
-/// Sends everything that the origin finds. `eager` reads and hashes small files before they are offered: one round trip
-/// less where they are most likely wanted.
+/// Sends everything that the origin finds. `eager` reads and hashes files before they are offered unless they are very
+/// large: one round trip less where they are most likely wanted, and the other side knows at once what it has.
 ///
 /// # Errors
 /// When the connection is gone or the other side breaks the protocol; the connection is then shut.
@@ -263,10 +265,10 @@ impl Sending<'_> {
             return Ok(false);
         }
         self.rest = None;
-        let mut offers = Vec::new();
-        while offers.len() < OFFERS && self.kept < KEPT {
+        let (mut offers, mut hashed) = (Vec::new(), 0);
+        while offers.len() < OFFERS && self.kept < KEPT && hashed < HASHED {
             self.host.tick()?;
-            match self.origin.next()? {
+            match self.origin.next(self.host)? {
                 Next::End => {
                     self.found_all = true;
                     break;
@@ -276,9 +278,10 @@ impl Sending<'_> {
                     break;
                 }
                 Next::File(found) => {
-                    if let Some(item) = self.item(found) {
-                        let hashed = item.hash.is_some();
-                        let id = self.book.offer(item, hashed);
+                    hashed += found.stat.size.saturating_sub(SMALL);
+                    if let Some(item) = self.item(found)? {
+                        let has_hash = item.hash.is_some();
+                        let id = self.book.offer(item, has_hash);
                         offers.extend(self.book.file(id).map(|item| offer(id, item)));
                     }
                 }
@@ -289,31 +292,34 @@ impl Sending<'_> {
     }
 
     /// A file as it is offered; `None` when it changed just now or cannot be read.
-    fn item(&mut self, found: Found) -> Option<Item> {
-        if !self.eager || found.stat.size > SMALL {
-            return Some(Item {
-                found,
-                bytes: None,
-                hash: None,
-            });
+    fn item(&mut self, found: Found) -> Result<Option<Item>, Error> {
+        let size = found.stat.size;
+        if !self.eager || size > HASHED {
+            let (bytes, hash) = (None, None);
+            return Ok(Some(Item { found, bytes, hash }));
         }
-        match content::read_small(self.tree, &self.origin.path(&found.name), &found.stat) {
-            Ok(Some(bytes)) => {
-                self.kept += bytes.len();
-                let hash = Some(*blake3::hash(&bytes).as_bytes());
-                Some(Item {
-                    found,
-                    bytes: Some(bytes),
-                    hash,
-                })
+        let path = self.origin.path(&found.name);
+        let read = if size <= SMALL {
+            content::read_small(self.tree, &path, &found.stat)
+                .map(|bytes| bytes.map(|bytes| (*blake3::hash(&bytes).as_bytes(), Some(bytes))))
+        } else {
+            content::hash_file(self.tree, &path, self.host)
+                .map(|(hash, now)| now.is_same(&found.stat).then_some((hash, None)))
+        };
+        match read {
+            Ok(Some((hash, bytes))) => {
+                self.kept += bytes.as_ref().map_or(0, Vec::len);
+                let hash = Some(hash);
+                Ok(Some(Item { found, bytes, hash }))
             }
-            Ok(None) => None,
-            Err(error) if is_gone(&error) => None,
+            Ok(None) => Ok(None),
+            Err(error @ Error::Stopped(_)) => Err(error),
+            Err(error) if is_gone(&error) => Ok(None),
             Err(error) => {
                 self.moved.missed += 1;
-                self.origin
-                    .missed(&found, &Refusal::new(Code::Failed, error.chain()));
-                None
+                let why = Refusal::new(Code::Failed, error.chain());
+                self.origin.missed(&found, &why);
+                Ok(None)
             }
         }
     }

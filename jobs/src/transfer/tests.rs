@@ -106,8 +106,8 @@ struct Folder {
 }
 
 impl Origin for Folder {
-    fn next(&mut self) -> Result<Next, Error> {
-        self.scan.next(&mut |_| true)
+    fn next(&mut self, host: &dyn Host) -> Result<Next, Error> {
+        self.scan.next(host, &mut |_| true)
     }
     fn path(&self, name: &Name) -> String {
         self.scan.path(name)

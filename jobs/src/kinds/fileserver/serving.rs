@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     transfer::{
         disposal,
+        host::Host,
         message::{Code, Refusal, Then, Wish},
         name::{self, Name},
         refused,
@@ -91,8 +92,8 @@ impl<'a> Serving<'a> {
 }
 
 impl Origin for Serving<'_> {
-    fn next(&mut self) -> Result<Next, Error> {
-        self.scan.next(&mut |_| true)
+    fn next(&mut self, host: &dyn Host) -> Result<Next, Error> {
+        self.scan.next(host, &mut |_| true)
     }
 
     fn path(&self, name: &Name) -> String {

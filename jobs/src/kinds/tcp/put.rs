@@ -14,6 +14,7 @@ use crate::{
     state::Changes,
     transfer::{
         disposal,
+        host::Host,
         journal::{Memory, locked},
         message::{Message, Refusal, Then},
         name::{self, Name},
@@ -149,9 +150,9 @@ impl Outbox<'_> {
 }
 
 impl Origin for Outbox<'_> {
-    fn next(&mut self) -> Result<Next, Error> {
+    fn next(&mut self, host: &dyn Host) -> Result<Next, Error> {
         let known = &mut self.known;
-        self.scan.next(&mut |found| {
+        self.scan.next(host, &mut |found| {
             let known = known.as_mut();
             !known.is_some_and(|known| {
                 known.has(found.name.as_str(), found.stat.size, found.stat.mtime)
