@@ -35,10 +35,13 @@ def serve(command, port, **more):
 
 def fill(folder, count, size):
     folder.mkdir(parents=True)
-    block = os.urandom(size)
+    # in pieces: the memory of this process would show as that of the programs it starts
+    block = os.urandom(min(size, 1 << 20))
     for n in range(count):
         with open(folder / f"f{n:06}.bin", "wb", buffering=0) as file:
             file.write(n.to_bytes(4, "little") + block[4:])
+            for piece in range(1, -(-size // len(block))):
+                file.write(piece.to_bytes(4, "little") + block[4:])
     return folder
 
 
@@ -132,9 +135,10 @@ def ftp_server(base):
     password = subprocess.run(["openssl", "passwd", "-6", "secret1"], capture_output=True, text=True, check=True).stdout.strip()
     owner = 65534 if os.geteuid() == 0 else os.getuid()
     (base / "passwd").write_text(f"u1:{password}:{owner}:{owner}::{root}:/bin/false\n")
-    (base / "passwd").chmod(0o644)
-    for path in (base, root):
-        path.chmod(0o777)
+    # proftpd trusts no file of accounts that others may read or replace
+    (base / "passwd").chmod(0o600)
+    base.chmod(0o755)
+    root.chmod(0o777)
     (base / "proftpd.conf").write_text(
         f"""ServerName bench
 ServerType standalone

@@ -17,8 +17,10 @@ use super::{
 };
 use crate::error::Error;
 
-/// Bytes taken from the socket at once, where they are not the body of a large file.
-const BUFFER: usize = 256 << 10;
+/// Bytes taken from the socket at once, where they are not a long payload.
+const BUFFER: usize = 64 << 10;
+/// Wishes of so many bytes go past the buffer: what is copied once more costs as much as what it saves.
+const LONG: usize = 16 << 10;
 
 /// What came in.
 #[derive(Debug)]
@@ -214,7 +216,7 @@ impl Incoming {
     /// Some bytes, at least one: buffered ones first; large wishes go past the buffer.
     fn some(&mut self, into: &mut [u8], host: &dyn Host) -> Result<usize, Error> {
         if self.from == self.to {
-            if into.len() >= self.buffer.len() {
+            if into.len() >= LONG {
                 return self.wire.read(into, &mut self.inbound, host);
             }
             self.from = 0;
