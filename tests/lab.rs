@@ -240,17 +240,22 @@ impl Lab {
         }
     }
 
-    /// The status row of one job.
-    pub(crate) fn status(&self, job: &str) -> Value {
+    /// The status row of one job, once its file has been read.
+    fn row(&self, job: &str) -> Option<Value> {
         self.statuses()
             .into_iter()
             .find(|row| row["name"] == job || row["job"] == job)
+    }
+
+    /// The status row of one job.
+    pub(crate) fn status(&self, job: &str) -> Value {
+        self.row(job)
             .unwrap_or_else(|| panic!("no status of {job}"))
     }
 
     /// The pid of a job's run, if one goes on.
     pub(crate) fn pid(&self, job: &str) -> Option<u32> {
-        self.status(job)["pid"]
+        self.row(job)?["pid"]
             .as_u64()
             .and_then(|pid| u32::try_from(pid).ok())
     }
