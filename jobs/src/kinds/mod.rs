@@ -7,7 +7,7 @@ mod extract;
 mod fetch;
 mod fileserver;
 pub mod forward;
-mod ftp;
+pub mod ftp;
 mod ingest;
 mod report;
 mod sweep;

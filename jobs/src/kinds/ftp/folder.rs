@@ -10,6 +10,7 @@ use super::link::Link;
 use super::listing::{Kind, Listed, Precision, fault_of_name, parse_list, parse_mlsd};
 use super::params::Listing;
 use super::session::Session;
+use super::words::Words;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -80,7 +81,7 @@ impl Session {
                     parse_list(line, now)
                 }
             };
-            take_line(link, line, parse, wanted, &mut content);
+            take_line(link.words, line, parse, wanted, &mut content);
         };
         match self.read_lines(cx, &action, &mut data, &mut take) {
             Ok(()) => self.finish(cx, &action, data)?,
@@ -186,14 +187,14 @@ impl Session {
 }
 
 /// Adds a line's entry, unless its name cannot be used.
-fn take_line(
-    link: &Link,
+pub(super) fn take_line(
+    words: Words,
     line: &[u8],
     parse: impl Fn(&str) -> Option<Listed>,
     wanted: &dyn Fn(&Listed) -> bool,
     content: &mut Content,
 ) {
-    let readable = link.words.read(line);
+    let readable = words.read(line);
     let shown = readable
         .clone()
         .unwrap_or_else(|| String::from_utf8_lossy(line).into_owned());

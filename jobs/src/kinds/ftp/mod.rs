@@ -30,11 +30,14 @@ mod memory;
 mod outcome;
 mod pace;
 mod params;
+mod probe;
 mod put;
 mod sending;
 mod session;
 mod tls;
 mod words;
+
+pub use probe::probe;
 
 use crew::Crew;
 use fetching::publish_here;
