@@ -13,6 +13,7 @@ mod dictionary;
 mod driver;
 mod error;
 pub mod form;
+mod instant;
 mod lexer;
 pub mod mysql;
 pub mod postgres;

@@ -16,7 +16,6 @@ mod connection;
 mod dialect;
 mod dictionary;
 mod fault;
-mod instant;
 mod kind;
 mod link;
 mod loader;

@@ -69,7 +69,9 @@ impl Target {
                     Err("not pairs of hex digits")
                 }
             }
-            Kind::Instant => super::instant::to_utc(text).ok_or("not a time with a zone"),
+            Kind::Instant => crate::instant::to_utc(text).ok_or("not a time with a zone"),
+            // what cannot be moved the server refuses
+            Kind::Timestamp => Ok(crate::instant::to_utc(text).unwrap_or(text.into())),
             Kind::Text if self.bits => {
                 let bits = !text.is_empty() && text.iter().all(|bit| matches!(bit, b'0' | b'1'));
                 if bits {
@@ -118,5 +120,10 @@ mod tests {
             (Some("0A".to_owned()), None)
         );
         assert_eq!(read(Kind::Real, "1e5 ").as_deref(), Some("1e5"));
+        let zoned = "2026-11-21 13:45:00+01:00";
+        assert_eq!(
+            read(Kind::Timestamp, zoned).as_deref(),
+            Some("2026-11-21 12:45:00")
+        );
     }
 }

@@ -13,12 +13,14 @@ use super::doubles::Doubles;
 use super::fault::{Complaint, Trouble, fault, is_of_a_row};
 use super::plan::{Plan, STAGE};
 use super::session::{Session, Standing};
+use crate::instant::to_utc;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
 use crate::{
     Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result,
     TableInfo,
 };
+use std::borrow::Cow;
 use std::sync::Arc;
 use tokio_postgres::Statement;
 
@@ -43,6 +45,10 @@ pub(super) struct PostgresLoader<'c> {
     chunk: Chunk,
     /// Rows that are tried alone, after the chunk.
     pub(super) aside: Chunk,
+    /// Rows whose times were moved to UTC, as they were pushed.
+    pushed_as: Chunk,
+    /// Columns of times without a zone, by their places: the server would drop a zone unread.
+    times: Vec<usize>,
     /// Whether rows that look wrong are set aside before they are sent.
     pub(super) wary: bool,
     pub(super) doubles: Doubles,
@@ -77,6 +83,11 @@ impl<'c> PostgresLoader<'c> {
             }
         };
         let asks = into.mode == Mode::Append;
+        let places = targets.iter().enumerate();
+        let times = places
+            .filter(|(_, column)| column.kind == Kind::Timestamp)
+            .map(|(place, _)| place)
+            .collect();
         Ok(PostgresLoader {
             kinds: targets.iter().map(|column| column.kind).collect(),
             suspicion: Suspicion::new(&targets),
@@ -91,6 +102,8 @@ impl<'c> PostgresLoader<'c> {
             sending: None,
             chunk: Chunk::default(),
             aside: Chunk::default(),
+            pushed_as: Chunk::default(),
+            times,
             wary: false,
             pushed: 0,
             rows: 0,
@@ -197,7 +210,41 @@ impl<'c> PostgresLoader<'c> {
             }
             self.chunk.clear();
         }
-        self.settle_aside()
+        self.settle_aside()?;
+        self.pushed_as.clear();
+        Ok(())
+    }
+
+    /// The row with its times in UTC; `None` where it is so already. What cannot be read as a time goes as it is.
+    fn in_utc<'r>(&self, row: &[Cell<'r>]) -> Option<Vec<Option<Cow<'r, [u8]>>>> {
+        let mut moved: Option<Vec<Option<Cow<'r, [u8]>>>> = None;
+        for place in &self.times {
+            let Some(text) = row[*place] else { continue };
+            if let Some(utc) = to_utc(text).filter(|utc| utc.len() != text.len()) {
+                let row = moved.get_or_insert_with(|| {
+                    row.iter().map(|cell| cell.map(Cow::Borrowed)).collect()
+                });
+                row[*place] = Some(utc);
+            }
+        }
+        moved
+    }
+
+    /// A row's cells as they were pushed, where they were changed.
+    pub(super) fn as_pushed(&self, ordinal: u64) -> Option<Vec<Option<Vec<u8>>>> {
+        let rows = &self.pushed_as.rows;
+        let at = rows.binary_search_by_key(&ordinal, |row| row.0).ok()?;
+        Some(self.pushed_as.cells(at, &self.kinds))
+    }
+
+    fn add(&mut self, ordinal: u64, row: &[Cell<'_>]) {
+        let aside = self.wary && self.suspicion.of(row).is_some();
+        let chunk = if aside {
+            &mut self.aside
+        } else {
+            &mut self.chunk
+        };
+        chunk.add(ordinal, &self.kinds, row);
     }
 }
 
@@ -273,10 +320,13 @@ impl Loader for PostgresLoader<'_> {
         }
         let ordinal = self.pushed;
         self.pushed += 1;
-        if self.wary && self.suspicion.of(row).is_some() {
-            self.aside.add(ordinal, &self.kinds, row);
-        } else {
-            self.chunk.add(ordinal, &self.kinds, row);
+        match self.in_utc(row) {
+            None => self.add(ordinal, row),
+            Some(moved) => {
+                self.pushed_as.add(ordinal, &self.kinds, row);
+                let moved: Vec<Cell<'_>> = moved.iter().map(Option::as_deref).collect();
+                self.add(ordinal, &moved);
+            }
         }
         if self.chunk.is_full() || self.aside.is_full() {
             return self.flush();

@@ -138,7 +138,7 @@ impl PostgresLoader<'_> {
         }
         self.rejects.push(Reject {
             ordinal: chunk.rows[row].0,
-            cells,
+            cells: self.as_pushed(chunk.rows[row].0).unwrap_or(cells),
             error,
         });
     }

@@ -30,7 +30,7 @@ macro_rules! backend {
     };
     ($name:ident, $place:path) => {
         backend!(@cases $name, $place,
-            types: numbers, texts, times, blobs, null_is_not_empty, expressions_learn_their_kind,
+            types: numbers, texts, times, a_zone_is_not_lost, blobs, null_is_not_empty, expressions_learn_their_kind,
                 params_meet_expressions, named_params, a_row_is_lent_as_often_as_asked, random_texts_and_numbers;
             loading: append_skip_upsert, bad_rows_go_others_stay, a_broken_rule_names_its_column, dropped_is_undone,
                 dropped_within_a_transaction_takes_only_its_own, outside_a_transaction_finish_commits,

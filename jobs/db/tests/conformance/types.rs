@@ -138,6 +138,46 @@ pub(crate) fn times(place: &Place) {
     }
 }
 
+/// A time with a zone in a column without one is the same moment in UTC; SQLite keeps what it is given.
+pub(crate) fn a_zone_is_not_lost(place: &Place) {
+    let mut connection = place.connect();
+    place.table(
+        &mut *connection,
+        &[("!n", Kind::Integer), ("v", Kind::Timestamp)],
+    );
+    let texts = [
+        ("2024-01-01 10:00:00+00:00", "2024-01-01 10:00:00"),
+        ("2024-01-01T01:30:00.25+08:00", "2023-12-31 17:30:00.25"),
+        ("2024-01-01T10:00:00Z", "2024-01-01 10:00:00"),
+        ("2024-01-01 10:00:00-0330", "2024-01-01 13:30:00"),
+        ("2024-01-01 10:00:00", "2024-01-01 10:00:00"),
+    ];
+    let keeps = connection.dialect().name() == "sqlite";
+    let key = ["n".to_owned()];
+    for mode in [Mode::Append, Mode::Skip, Mode::Upsert { key: &key }] {
+        connection.execute("DELETE FROM t", &[]).unwrap();
+        let numbers: Vec<String> = (0..texts.len()).map(|n| n.to_string()).collect();
+        let pushed = numbers.iter().zip(&texts);
+        let mut pushed: Vec<[Option<&str>; 2]> = pushed
+            .map(|(n, (text, _))| [Some(n.as_str()), Some(*text)])
+            .collect();
+        // a refused row comes back as it was pushed
+        pushed.push([Some("x"), Some(texts[1].0)]);
+        let pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
+        let loaded = load(&mut *connection, &["n", "v"], mode, &pushed);
+        assert_eq!(loaded.rejects.len(), 1, "{:?}", loaded.rejects);
+        assert_eq!(
+            loaded.rejects[0].cells[1].as_deref(),
+            Some(texts[1].0.as_bytes())
+        );
+        let found = rows(&mut *connection, "SELECT v FROM t ORDER BY n");
+        for (row, (text, utc)) in found.iter().zip(&texts) {
+            assert_eq!(row[0].as_deref(), Some(if keeps { *text } else { *utc }));
+        }
+        assert_eq!(found.len(), texts.len());
+    }
+}
+
 pub(crate) fn blobs(place: &Place) {
     let mut connection = place.connect();
     place.table(
