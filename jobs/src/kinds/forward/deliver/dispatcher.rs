@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How often the cursor is made durable at most: as much is repeated after a crash.
-const SAVE: Duration = Duration::from_millis(500);
+const SAVE: Duration = Duration::from_millis(200);
 /// How long it sleeps at most.
 const NAP: Duration = Duration::from_millis(500);
 /// How long a turn may take before the job counts as hung.

@@ -143,7 +143,7 @@ impl Desk {
         bytes: &[u8],
     ) -> (usize, Option<u64>, Result<(), Refusal>) {
         let (mut used, mut displaced) = (0, None);
-        let before = talk.taken;
+        let before = self.next;
         let outcome = loop {
             let rest = &bytes[used..];
             let piece = match self.rules.framing {
@@ -172,7 +172,8 @@ impl Desk {
                 Err(refusal) => break Err(refusal),
             }
         };
-        if talk.taken > before {
+        // a hello alone is nothing to wait for
+        if self.next > before {
             self.note(talk);
         }
         (used, displaced, outcome)
@@ -264,7 +265,7 @@ impl Desk {
 
     /// Whether records wait to be handed on.
     pub(super) fn has_records(&self) -> bool {
-        !self.group.takers.is_empty()
+        self.group.batch.first < self.group.batch.next
     }
 
     /// Takes what was gathered.
@@ -359,6 +360,9 @@ mod tests {
         desk.leave(&one);
         let mut two = Talk::new(2, &desk.rules, [0; PROOF]);
         let said = [hello.clone(), record(2), record(3), record(9)].concat();
+        assert_eq!(desk.take(&mut two, &hello).2, Ok(()));
+        assert!(!desk.has_records(), "a hello is no record");
+        let said = said[hello.len()..].to_vec();
         assert_eq!(desk.take(&mut two, &said).2, Ok(()));
         assert_eq!((desk.counted.records, desk.counted.repeated), (4, 1));
         assert_eq!(

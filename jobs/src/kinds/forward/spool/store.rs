@@ -132,6 +132,13 @@ impl Store {
 
     /// Takes a batch; its numbers follow those of the one before.
     pub(crate) fn push(&mut self, batch: Batch) {
+        assert!(
+            batch.first == self.next && batch.first < batch.next,
+            "numbers go on where they ended: {} to {} after {}",
+            batch.first,
+            batch.next,
+            self.next
+        );
         self.next = batch.next;
         self.waiting.push_back(batch);
     }
