@@ -129,6 +129,13 @@ impl PostgresConnection {
         }
     }
 
+    /// A transaction ends with its session: the server takes it back.
+    fn end_with_session(&mut self) {
+        if self.session.is_lost() {
+            self.session.standing = Standing::Idle;
+        }
+    }
+
     fn has_ended(&mut self) {
         self.session.standing = Standing::Idle;
         if std::mem::take(&mut self.limit_in_doubt) {
@@ -204,6 +211,7 @@ impl Connection for PostgresConnection {
     }
 
     fn begin(&mut self) -> Result<()> {
+        self.end_with_session();
         if self.in_transaction() {
             return Err(
                 Error::new(ErrorKind::Invalid, self.action("beginning a transaction"))
@@ -289,7 +297,9 @@ impl Connection for PostgresConnection {
         if !self.in_transaction() {
             return Ok(());
         }
-        self.run("rolling back", "ROLLBACK")?;
+        let ended = self.run("rolling back", "ROLLBACK");
+        self.end_with_session();
+        ended?;
         self.has_ended();
         Ok(())
     }

@@ -6,7 +6,9 @@ use crate::{Cell, ColumnInfo, Connection, Kind, Result, TableInfo, TableName};
 const TABLES: &str = "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"";
 
-const FIND: &str = "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+/// The last column is whether COPY takes rows for it: neither a view nor, where policies hold for the account, a table of rows
+/// under policies.
+const FIND: &str = "SELECT c.oid, c.relkind, c.relkind IN ('r', 'p', 'f') AND NOT pg_catalog.row_security_active(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
     AND CASE WHEN CAST($2 AS TEXT) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
 
@@ -60,6 +62,8 @@ pub(super) struct Keys {
     pub(super) parents: Vec<Parent>,
     /// Whether LOCK TABLE knows such a table.
     pub(super) lockable: bool,
+    /// Whether COPY refuses to load it, where an INSERT may.
+    pub(super) uncopied: bool,
 }
 
 impl Keys {
@@ -91,7 +95,7 @@ pub(super) fn table(
     connection: &mut dyn Connection,
     table: &TableName,
 ) -> Result<Option<TableInfo>> {
-    let Some((oid, relkind)) = find(connection, table)? else {
+    let Some((oid, relkind, _)) = find(connection, table)? else {
         return Ok(None);
     };
     let mut info = TableInfo {
@@ -135,7 +139,8 @@ pub(super) fn table(
 /// The table's keys by their index's name, which errors tell.
 pub(super) fn key_names(connection: &mut dyn Connection, table: &TableName) -> Result<Keys> {
     match find(connection, table)? {
-        Some((oid, relkind)) => Ok(Keys {
+        Some((oid, relkind, copied)) => Ok(Keys {
+            uncopied: !copied,
             keys: keys(connection, &oid)?,
             parents: parents(connection, &oid)?,
             lockable: matches!(relkind.as_str(), "r" | "p"),
@@ -144,12 +149,15 @@ pub(super) fn key_names(connection: &mut dyn Connection, table: &TableName) -> R
     }
 }
 
-fn find(connection: &mut dyn Connection, table: &TableName) -> Result<Option<(String, String)>> {
+fn find(
+    connection: &mut dyn Connection,
+    table: &TableName,
+) -> Result<Option<(String, String, bool)>> {
     let schema = table.schema.as_ref().map(String::as_bytes);
     let rows = read(connection, FIND, &[Some(table.name.as_bytes()), schema])?;
     Ok(rows.into_iter().next().and_then(|row| {
         let mut cells = row.into_iter().flatten();
-        Some((cells.next()?, cells.next()?))
+        Some((cells.next()?, cells.next()?, cells.next()? == "1"))
     }))
 }
 

@@ -4,7 +4,8 @@
 //! (`refused.rs`); from then on rows that look wrong are set aside before they are sent, and once a key was there twice, the
 //! keys of each chunk are asked for first (`doubles.rs`). What was set aside is tried row by row on the server
 //! (`alone.rs`), which alone decides what is bad and why.
-//! Skip and upsert copy into a temporary table and insert from there, chunk by chunk.
+//! Skip and upsert copy into a temporary table and insert from there, chunk by chunk; so does what COPY refuses, a view or a
+//! table under row security.
 
 use super::alone::Alone;
 use super::copy::Copy;
@@ -71,7 +72,7 @@ impl<'c> PostgresLoader<'c> {
         action: String,
     ) -> Result<Self> {
         let targets = info.resolve(into.columns, &action)?;
-        let plan = Plan::new(into, &targets);
+        let plan = Plan::new(into, &targets, keys.uncopied);
         let own = session.standing == Standing::Idle;
         let begun = begin(session, into, &plan, keys.lockable, own);
         let copy = match begun {

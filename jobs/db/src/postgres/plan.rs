@@ -1,9 +1,11 @@
 //! The statements of a load. Pure text.
+//!
+//! Rows that COPY may not bring to the table itself go by way of a temporary table, from which they are inserted.
 
 use super::dialect::Postgres;
 use crate::{ColumnInfo, Dialect, Load, Mode};
 
-/// The temporary table of a load that skips or updates, and its column that keeps the rows' order.
+/// The temporary table of a load that skips, updates or may not copy, and its column that keeps the rows' order.
 pub(super) const STAGE: &str = "pg_temp.\"load stage\"";
 pub(super) const ORDER: &str = "\"load order\"";
 
@@ -24,7 +26,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(into: &Load<'_>, columns: &[&ColumnInfo]) -> Self {
+    /// `uncopied` is whether the table is loaded by INSERT alone.
+    pub(super) fn new(into: &Load<'_>, columns: &[&ColumnInfo], uncopied: bool) -> Self {
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let (table, list) = (Postgres.qualify(into.table), Postgres.list(&names));
         let resolved = Load {
@@ -32,7 +35,7 @@ impl Plan {
             columns: &names,
             mode: into.mode,
         };
-        let staged = into.mode != Mode::Append;
+        let staged = uncopied || into.mode != Mode::Append;
         let target = if staged { STAGE } else { table.as_str() };
         // a COPY takes values for columns that are numbered by the server, an INSERT wants to be told
         let head = format!("INSERT INTO {table} ({list}) OVERRIDING SYSTEM VALUE");
@@ -59,7 +62,7 @@ impl Plan {
                 "{head} SELECT {list} FROM {STAGE} ORDER BY {ORDER}{clash}"
             )),
             insert_last,
-            counts_inserted: into.mode == Mode::Skip,
+            counts_inserted: !matches!(into.mode, Mode::Upsert { .. }),
             head,
             clash,
         }

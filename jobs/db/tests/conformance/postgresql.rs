@@ -418,3 +418,69 @@ fn a_server_process_that_stops_is_a_timeout() {
         ErrorKind::Connect
     );
 }
+
+/// COPY refuses both, and the driver does not outlive a COPY that is refused at its beginning.
+#[test]
+fn what_copy_refuses_is_inserted() {
+    let (place, mut connection) = with(
+        "CREATE TABLE base (id INTEGER PRIMARY KEY, v TEXT, at TIMESTAMP);
+         CREATE VIEW t AS SELECT id, v, at FROM base WHERE id < 100 WITH CHECK OPTION",
+    );
+    let row = |id: &'static str| [Some(id), Some("x"), Some("2024-01-01 10:00:00+01:00")];
+    let columns = ["id", "v", "at"];
+    connection.begin().unwrap();
+    let pushed = [row("1"), row("2"), row("2"), row("100"), row("x")];
+    let pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
+    let loaded = load(&mut *connection, &columns, Mode::Append, &pushed);
+    connection.commit().unwrap();
+    let bad: Vec<u64> = loaded.rejects.iter().map(|reject| reject.ordinal).collect();
+    assert_eq!((loaded.rows, bad), (2, vec![2, 3, 4]));
+    assert_eq!(
+        flat(
+            &mut *connection,
+            "SELECT id || ' ' || at FROM t ORDER BY id"
+        ),
+        ["1 2024-01-01 09:00:00", "2 2024-01-01 09:00:00"]
+    );
+    // policies hold for any account but the owner and a superuser
+    let account = format!("plain_{}", std::process::id());
+    connection
+        .batch(&format!(
+            "DROP VIEW t; ALTER TABLE base RENAME TO t; ALTER TABLE t ENABLE ROW LEVEL SECURITY; \
+             CREATE POLICY all_rows ON t USING (true); CREATE ROLE {account}; GRANT ALL ON t TO {account}; \
+             SET SESSION AUTHORIZATION {account}"
+        ))
+        .unwrap();
+    let pushed = [row("3"), row("3"), row("4")];
+    let pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
+    let loaded = load(&mut *connection, &columns, Mode::Append, &pushed);
+    assert_eq!((loaded.rows, loaded.rejects.len()), (2, 1));
+    assert_eq!(count(&mut *connection), "4");
+    connection
+        .batch(&format!(
+            "RESET SESSION AUTHORIZATION; REVOKE ALL ON t FROM {account}; DROP ROLE {account}"
+        ))
+        .unwrap();
+    drop(place);
+}
+
+/// Whatever ends a session ends its transaction: nothing of it stands in the way of what comes later.
+#[test]
+fn a_lost_session_has_no_transaction() {
+    let (place, mut connection) = with("SELECT 1");
+    connection.begin().unwrap();
+    let id = value(&mut *connection, place.session).unwrap();
+    let kill = place.kill.replace("{}", &id);
+    place.connect().batch(&kill).unwrap();
+    let error = loop {
+        // the server takes its time
+        if let Err(error) = connection.execute("SELECT 1", &[]) {
+            break error;
+        }
+    };
+    assert!(error.is_transient(), "{error}");
+    assert!(connection.rollback().is_err() && !connection.in_transaction());
+    let error = connection.begin().unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(!connection.in_transaction());
+}
