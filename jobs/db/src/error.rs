@@ -7,9 +7,9 @@ use std::fmt;
 /// What went wrong, and on what.
 ///
 /// Printed: what was being done, the kind, the column and the native code. The server's own words
-/// are its source, so a printed chain tells all and nothing twice.
+/// are its source, so a printed chain tells all and nothing twice: the kind is left to a source of ours that has it.
 #[derive(Debug, thiserror::Error)]
-#[error("{action}: {kind}{}{}", Column(.column), Native(.native))]
+#[error("{action}{}{}{}", Meaning(.kind, .source), Column(.column), Native(.native))]
 pub struct Error {
     kind: ErrorKind,
     action: String,
@@ -25,7 +25,7 @@ pub enum ErrorKind {
     Constraint(Constraint),
     /// A value that its column cannot hold: not a number, too long, out of range, not UTF-8.
     Type,
-    /// The statement is not understood; on databases whose codes do not tell them apart (SQLite), also a
+    /// The server refuses the statement itself, as one that it does not understand; on databases whose codes do not tell them apart (SQLite), also a
     /// table or column that is not there.
     Syntax,
     /// A database, table or column that is not there.
@@ -143,7 +143,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Constraint(Constraint::ForeignKey) => "the row that it refers to is missing",
             ErrorKind::Constraint(Constraint::Other) => "a rule of the table refuses the row",
             ErrorKind::Type => "a value that the column cannot hold",
-            ErrorKind::Syntax => "the statement is not understood",
+            ErrorKind::Syntax => "the statement was refused",
             ErrorKind::Missing => "not there",
             ErrorKind::Connect => "no connection",
             ErrorKind::Permission => "not allowed",
@@ -154,6 +154,21 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Invalid => "not valid",
             ErrorKind::Other => "failed",
         })
+    }
+}
+
+type Source = Option<Box<dyn StdError + Send + Sync>>;
+
+struct Meaning<'a>(&'a ErrorKind, &'a Source);
+
+impl fmt::Display for Meaning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Meaning(kind, source) = self;
+        let inner = source.as_ref().and_then(|cause| cause.downcast_ref());
+        if inner.is_some_and(|inner: &Error| inner.kind == **kind) {
+            return Ok(());
+        }
+        write!(f, ": {kind}")
     }
 }
 
@@ -196,5 +211,17 @@ mod tests {
             Some("NOT NULL constraint failed: t.id")
         );
         assert!(error.is_row_error() && !error.is_transient());
+    }
+
+    #[test]
+    fn what_a_source_says_already_is_not_said_twice() {
+        let told = |kind| {
+            let inner = Error::new(ErrorKind::Syntax, "running statements").with_native("sqlite 1");
+            Error::new(kind, "before-sql of t")
+                .because(inner)
+                .to_string()
+        };
+        assert_eq!(told(ErrorKind::Syntax), "before-sql of t");
+        assert_eq!(told(ErrorKind::Other), "before-sql of t: failed");
     }
 }
