@@ -7,6 +7,7 @@
 //! A backend is one folder beside [`sqlite`], one line in [`DRIVERS`] and one line in the conformance suite.
 
 pub mod bind;
+mod broken;
 mod connection;
 mod dialect;
 mod dictionary;

@@ -38,6 +38,14 @@ impl From<mysql_async::Error> for Trouble {
             Driver::Io(_) => ErrorKind::Connect,
             _ => ErrorKind::Other,
         };
+        let within: Option<&(dyn std::error::Error + 'static)> = match &error {
+            Driver::Io(IoError::Io(error)) => Some(error),
+            Driver::Io(IoError::Tls(error)) => Some(error),
+            _ => None,
+        };
+        if let Some((kind, words)) = within.and_then(crate::broken::words) {
+            return Trouble::Broken(kind, words.into());
+        }
         match error {
             Driver::Io(IoError::Io(error)) => Trouble::Broken(kind, error.into()),
             error => Trouble::Broken(kind, error.into()),

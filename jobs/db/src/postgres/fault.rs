@@ -75,7 +75,10 @@ pub(super) fn fault(action: impl Into<String>, watch: &Watch, trouble: Trouble) 
             error.because(*complaint)
         }
         Trouble::Unfit(why) => Error::new(ErrorKind::Syntax, action).because(why),
-        Trouble::Broken(error) => Error::new(kind_of_break(&error), action).because(error),
+        Trouble::Broken(error) => match crate::broken::words(&error) {
+            Some((kind, words)) => Error::new(kind, action).because(words),
+            None => Error::new(kind_of_break(&error), action).because(error),
+        },
         Trouble::Silent => {
             Error::new(ErrorKind::Timeout, action).because("the server gave no answer")
         }

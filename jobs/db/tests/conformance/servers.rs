@@ -64,6 +64,9 @@ pub(crate) fn tls_as_asked(place: &Place) {
         !error.is_transient(),
         "{error}: a certificate of its own is not the system's"
     );
+    assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("ca=FILE"), "{cause}");
     if let Some(ca) = &place.ca {
         assert!(db::connect(&format!("{}?tls=verify&ca={ca}", place.url), &options()).is_ok());
         let other = on_hosts(&place.url, |host| host.replace("127.0.0.1", "127.0.0.2"));
