@@ -54,6 +54,11 @@ impl Cursor {
         }
     }
 
+    /// The range from here to `upto` as files name it. The open beginning is `0`, so that names sort in the order of their rows.
+    pub(super) fn range(&self, upto: &str) -> String {
+        format!("{}-{upto}", self.last.as_deref().unwrap_or("0"))
+    }
+
     /// Whether anything waits for the end of transactions or for time.
     pub(super) fn is_waiting(&self) -> bool {
         self.holes.len() > 0 || !self.marks.is_empty()

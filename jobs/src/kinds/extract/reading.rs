@@ -93,8 +93,7 @@ impl Reading<'_> {
     /// The name of a range that goes beyond the cursor; none for rows that came late.
     fn name(&self, upto: Option<&str>) -> Option<String> {
         let upto = upto.filter(|upto| Some(*upto) != self.cursor.last.as_deref())?;
-        let from = self.cursor.last.as_deref().unwrap_or("start");
-        Some(format!("{from}-{upto}"))
+        Some(self.cursor.range(upto))
     }
 
     /// Reads the gaps again.

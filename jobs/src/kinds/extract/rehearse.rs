@@ -169,8 +169,7 @@ fn next_range(
     };
     let Some(upto) = upto else { return Ok(None) };
     let statement = course.range(&cursor, &upto, db.dialect())?;
-    let from = cursor.last.as_deref().unwrap_or("start");
-    Ok(Some((statement, format!("{from}-{upto}"))))
+    Ok(Some((statement, cursor.range(&upto))))
 }
 
 fn written_as(form: Form, format: Format) -> &'static str {

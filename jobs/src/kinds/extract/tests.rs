@@ -187,9 +187,9 @@ fn equal_times_are_told_apart() {
     assert_eq!(
         names,
         [
+            "S_0-10_01.csv",
             "S_10_01-10_02.csv",
-            "S_10_01_late1.csv",
-            "S_start-10_01.csv"
+            "S_10_01_late1.csv"
         ]
     );
 }
