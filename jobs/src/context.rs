@@ -297,9 +297,21 @@ impl Context {
     /// # Errors
     /// What [`db::connect`] gives.
     pub fn connect(&self, url: &str) -> Result<Link, Error> {
+        self.link(url, !self.world.looking)
+    }
+
+    /// Connects to a database that is read from. As [`Context::connect`], but a file that is not there is not made.
+    ///
+    /// # Errors
+    /// What [`db::connect`] gives.
+    pub fn connect_source(&self, url: &str) -> Result<Link, Error> {
+        self.link(url, false)
+    }
+
+    fn link(&self, url: &str, create: bool) -> Result<Link, Error> {
         let options = db::Options {
             base: self.world.home.root.clone(),
-            create: !self.world.looking,
+            create,
             program: format!("jobs {}", self.job()),
             ..db::Options::default()
         };

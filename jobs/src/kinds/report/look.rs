@@ -16,7 +16,7 @@ const SHOWN: usize = 20;
 impl Report {
     /// Lets the databases plan every statement, and holds the query's columns against the table.
     pub(super) fn look(&self, cx: &mut Context, report: &mut job::Report) -> Result<(), Error> {
-        let mut source = cx.connect(&self.params.database.url)?;
+        let mut source = cx.connect_source(&self.params.database.url)?;
         let script = match Script::new(&self.params, source.dialect()) {
             Ok(script) => script,
             Err(wrong) => {
@@ -83,7 +83,7 @@ impl Report {
     /// Tells which windows are due, and the SQL with its values.
     pub(super) fn tell(&self, cx: &mut Context, report: &mut job::Report) -> Result<(), Error> {
         self.look(cx, report)?;
-        let mut source = cx.connect(&self.params.database.url)?;
+        let mut source = cx.connect_source(&self.params.database.url)?;
         let Ok(script) = Script::new(&self.params, source.dialect()) else {
             return Ok(());
         };

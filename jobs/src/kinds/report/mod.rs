@@ -103,7 +103,7 @@ impl Job for Report {
 impl Report {
     /// Connects, and makes the cursors where there are none.
     fn connect(&self, cx: &mut Context) -> Result<Links, Error> {
-        let mut source = cx.connect(&self.params.database.url)?;
+        let mut source = cx.connect_source(&self.params.database.url)?;
         let script = Script::new(&self.params, source.dialect()).map_err(invalid)?;
         let mut other = match self.params.target() {
             Target::Elsewhere(_, url) => Some(cx.connect(url)?),
