@@ -339,7 +339,9 @@ fn check_tells_all_problems_of_all_files() {
 #[test]
 fn state_is_shown_set_and_reset() {
     let home = Home::new();
-    assert_eq!(code(&home.run(&["state", "copy", "show"])), 64);
+    let first = home.run(&["state", "copy", "show"]);
+    assert_eq!(code(&first), 0);
+    assert!(out(&first).starts_with("no state yet"), "{}", out(&first));
     let file = home.path("state/copy.db");
     State::open(&file, &RealDisk)
         .unwrap()

@@ -18,6 +18,10 @@ use crate::{
 /// Every name with its value as JSON, a line each.
 pub(super) fn show(home: Option<&Path>, job: &str) -> Result<String, Error> {
     let home = home::find(home)?;
+    let path = state_file(&home, job);
+    if RealDisk.look(&path)?.is_none() {
+        return Ok(format!("no state yet: there is no {}\n", path.display()));
+    }
     let mut out = String::new();
     for (name, value) in open(&home, job)?.all()? {
         // Writing to a String cannot fail.
