@@ -151,6 +151,38 @@ fn note(row: &Row) -> Cell {
         let short = folder.and_then(|folder| first.strip_prefix(&folder));
         return Cell::new(short.unwrap_or(first), Colour::Bad);
     }
+    if let Some(why) = failure(row) {
+        return Cell::new(why, Colour::Bad);
+    }
     let text = row.says.as_deref().or(row.phase.as_deref());
     Cell::new(text.unwrap_or_default(), Colour::Faint)
+}
+
+/// Why the last run failed, as long as no other goes on.
+fn failure(row: &Row) -> Option<&str> {
+    let last = row.last.as_ref()?;
+    let counts = row.run.is_none() && last.outcome.is_failure();
+    last.why.lines().next().filter(|_| counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(run: serde_json::Value) -> Row {
+        let time = "2026-01-05T06:00:00Z";
+        serde_json::from_value(serde_json::json!({
+            "job": "a", "kind": "ingest", "file": "a.xml", "state": "backoff", "run": run, "since": time, "schedule": "every 30s",
+            "last": {"run": 7, "result": "failed", "exit": 69, "ended": time, "duration_ms": 5, "why": "a server is not reachable"},
+            "starts": 1, "failures": 1, "skipped": 0,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_last_failure_is_told_until_the_next_run() {
+        let waiting = row(serde_json::Value::Null);
+        assert_eq!(failure(&waiting), Some("a server is not reachable"));
+        assert_eq!(failure(&row(serde_json::json!(7))), None);
+    }
 }
