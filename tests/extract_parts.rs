@@ -122,6 +122,34 @@ fn parts_are_of_one_moment_on_postgres() {
     story(&services::database(services::postgres(), "extract_parts"));
 }
 
+/// PostgreSQL 15 knows no max(uuid): such a key divides nothing, and cannot be a cursor.
+#[test]
+fn a_key_without_a_highest_value_is_found_before_a_run() {
+    let url = &services::database(services::postgres(), "extract_uuid");
+    services::ask(url, "CREATE TABLE thing (u UUID PRIMARY KEY)");
+    services::ask(
+        url,
+        "INSERT INTO thing SELECT gen_random_uuid() FROM generate_series(1, 9)",
+    );
+    let lab = Lab::new();
+    let job = |name: &str, parts: &str, increment: &str| {
+        lab.write(
+            &format!("{name}.xml"),
+            format!(
+                r#"<extract name="{name}"><source url="{url}" {parts}/><table name="thing"/>{increment}<output dir="{name}" file="T" format="csv"/></extract>"#
+            ),
+        )
+    };
+    let parts = job("parts", r#"parts="4""#, "");
+    let told = lab.good("jobs", ["check".as_ref(), parts.as_os_str()]);
+    assert!(told.contains("over one connection"), "{told}");
+    lab.good("jobs", ["run".as_ref(), parts.as_os_str()]);
+    assert_eq!(fs::read_dir(lab.path("parts")).expect("files").count(), 1);
+    let along = job("along", "", r#"<increment column="u"/>"#);
+    let checked = lab.run("jobs", ["check".as_ref(), along.as_os_str()]);
+    assert_eq!(checked.status.code(), Some(78), "{checked:?}");
+}
+
 #[test]
 fn parts_are_of_one_moment_on_mariadb() {
     story(&services::database(services::mariadb(), "extract_parts"));

@@ -68,6 +68,14 @@ pub trait Connection: Send {
         false
     }
 
+    /// What the account lacks for [`crate::share_snapshot`], as far as the server lists its rights. Holds nobody up.
+    ///
+    /// # Errors
+    /// When the rights cannot be asked for.
+    fn lacks_for_sharing(&mut self) -> Result<Option<&'static str>> {
+        Ok(None)
+    }
+
     /// Keeps everybody from committing for a moment, where that is how connections come to share a snapshot; `false`
     /// where it is not. Until [`Connection::release_writers`].
     fn hold_writers(&mut self) -> Result<bool> {

@@ -165,6 +165,12 @@ impl Connection for MysqlConnection {
         true
     }
 
+    fn lacks_for_sharing(&mut self) -> Result<Option<&'static str>> {
+        let grants = crate::transactions::read(self, "SHOW GRANTS")?;
+        let may = grants.iter().flatten().any(|grant| may_reload(grant));
+        Ok((!may).then_some("the right RELOAD"))
+    }
+
     /// A read lock on everything: the only way to keep commits apart from the snapshots of several connections. It is not waited for
     /// long, since everybody who writes waits behind it.
     fn hold_writers(&mut self) -> Result<bool> {
@@ -221,5 +227,41 @@ impl Connection for MysqlConnection {
     fn limit_statements(&mut self, timeout: Duration) -> Result<()> {
         self.canceller.limit(timeout);
         Ok(())
+    }
+}
+
+/// Whether a line of `SHOW GRANTS` gives RELOAD, or may: a granted role can hold it unseen.
+fn may_reload(grant: &str) -> bool {
+    match grant.split_once(" ON ") {
+        None => true,
+        Some((rights, on)) => {
+            let rights = rights.trim_start_matches("GRANT ").split(", ");
+            on.starts_with("*.* ")
+                && rights
+                    .into_iter()
+                    .any(|right| ["RELOAD", "ALL PRIVILEGES"].contains(&right))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_reload;
+
+    #[test]
+    fn reload_is_a_right_on_everything() {
+        for grant in [
+            "GRANT SELECT, RELOAD, PROCESS ON *.* TO `a`@`%`",
+            "GRANT ALL PRIVILEGES ON *.* TO `a`@`%` WITH GRANT OPTION",
+            "GRANT `reader` TO `a`@`%`",
+        ] {
+            assert!(may_reload(grant), "{grant}");
+        }
+        for grant in [
+            "GRANT USAGE ON *.* TO `a`@`%`",
+            "GRANT ALL PRIVILEGES ON `shop`.* TO `a`@`%`",
+        ] {
+            assert!(!may_reload(grant), "{grant}");
+        }
     }
 }

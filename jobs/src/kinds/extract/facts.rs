@@ -107,6 +107,29 @@ pub(super) fn invalid(invalid: Invalid) -> Error {
     Error::Invalid(format!("{}: {}", invalid.at, invalid.message))
 }
 
+/// Whether a walk along a column can be made: none, or what the database has against it.
+pub(super) fn unwalkable(
+    cx: &Context,
+    db: &mut dyn Connection,
+    along: Along<'_>,
+) -> Result<Option<String>, Error> {
+    use db::ErrorKind::{Invalid, Missing, Other, Syntax, Type};
+    let trial = along.trial().map_err(invalid)?;
+    match first_row(cx, db, &trial) {
+        Ok(_) => Ok(None),
+        Err(Error::Database(error))
+            if matches!(error.kind(), Invalid | Missing | Other | Syntax | Type) =>
+        {
+            let chain = Error::Database(error).chain();
+            Ok(Some(format!(
+                "{} has no highest value for the database: {chain}",
+                along.column
+            )))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The first row of a statement as text; NULL is none.
 pub(super) fn first_row(
     cx: &Context,

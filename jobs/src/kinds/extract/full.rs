@@ -8,7 +8,7 @@ use super::params::Params;
 use super::parts::{Desk, Lot, Parts, Shelf};
 use super::query;
 use super::reading::STRIDE;
-use super::split;
+use super::split::{self, Way};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
@@ -38,12 +38,15 @@ pub(super) fn pass(
             plan
         }
     };
-    let lot = if params.source.parts > 1 && db.shares_snapshots() {
-        split::read(cx, params, facts, shelf, db)?
-    } else {
-        if params.source.parts > 1 {
-            log::info!("reading over one connection: {}", split::alone(&**db));
+    let lot = if params.source.parts > 1 {
+        match split::way(cx, params, facts, &mut **db)? {
+            Way::Divided(along) => split::read(cx, along, facts, shelf, db)?,
+            Way::Alone(why) => {
+                log::info!("reading over one connection: {why}");
+                read(cx, params, shelf, db)?
+            }
         }
+    } else {
         read(cx, params, shelf, db)?
     };
     let written = lot.name(&*cx.disk(), shelf, &plan.time, true)?;

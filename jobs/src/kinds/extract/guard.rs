@@ -79,6 +79,11 @@ impl Guard {
                 || !self.is_fresh(now, settle_ms) && !other.is_fresh(now, settle_ms))
     }
 
+    /// When what it guards was seen, in milliseconds since 1970.
+    pub(super) fn seen(&self) -> i64 {
+        self.seen
+    }
+
     /// What it waits for.
     pub(super) fn waits(&self) -> &[String] {
         &self.waits

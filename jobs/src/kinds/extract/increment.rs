@@ -6,6 +6,7 @@
 //! The plan is durable before the first row is read; cursor and names of the parts are one commit; only then are the parts renamed.
 
 use db::{Connection, Dialect, Kind, Transactions};
+use serde_json::Value;
 
 use super::facts::{Facts, first_row, invalid};
 use super::guard::Look;
@@ -57,8 +58,61 @@ impl Course<'_> {
     pub(super) fn remembered(&self, cx: &mut Context) -> Result<Cursor, Error> {
         let zero = || (self.kind == Kind::Integer).then(|| "0".to_owned());
         let start = || self.increment.start.clone().or_else(zero);
-        let kept = cx.state()?.get(memory::CURSOR)?;
-        Ok(kept.unwrap_or_else(|| Cursor::at(start().as_deref())))
+        if let Some(value) = cx.state()?.get::<Value>(memory::LAST)? {
+            return self.moved(cx, value);
+        }
+        let kept = cx.state()?.get::<Value>(memory::CURSOR)?;
+        let kept = kept.filter(|value| !value.is_null());
+        let Some(value) = kept else {
+            return Ok(Cursor::at(start().as_deref()));
+        };
+        serde_json::from_value(value).map_err(|error| {
+            Error::Data(format!(
+                "the state {} is not what this job writes: {error}; {}",
+                memory::CURSOR,
+                way_out(cx)
+            ))
+        })
+    }
+
+    /// The cursor that an operator has asked for: nothing that was waited for counts any more, but names of late files do.
+    fn moved(&self, cx: &mut Context, value: Value) -> Result<Cursor, Error> {
+        let last = match &value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let whole = |text: &String| text.trim().parse::<i128>().is_ok();
+        let fits = |text: &String| self.kind != Kind::Integer || whole(text);
+        let Some(last) = last.filter(fits) else {
+            return Err(Error::Invalid(format!(
+                "the state {} is {value}, which is no value of {}; {}",
+                memory::LAST,
+                self.increment.column,
+                way_out(cx)
+            )));
+        };
+        let before = cx.state()?.get::<Cursor>(memory::CURSOR).ok().flatten();
+        let mut cursor = Cursor::at(Some(&last));
+        cursor.late = before.map_or(0, |cursor| cursor.late);
+        Ok(cursor)
+    }
+
+    /// Takes up what an operator has asked for; a range that was begun before is given up.
+    fn take_up(&self, cx: &mut Context) -> Result<(), Error> {
+        let Some(value) = cx.state()?.get::<Value>(memory::LAST)? else {
+            return Ok(());
+        };
+        let cursor = self.moved(cx, value)?;
+        let changes = Changes::new().set(memory::CURSOR, &cursor)?;
+        let changes = changes.delete(memory::PLAN).delete(memory::LAST);
+        cx.state()?.commit(changes)?;
+        log::info!(
+            "{}: goes on after {}, as `jobs state` has set it",
+            self.increment.column,
+            cursor.last.unwrap_or_default()
+        );
+        Ok(())
     }
 
     /// Whether the gaps between values are known.
@@ -75,6 +129,7 @@ impl Course<'_> {
         notices: &mut Notices,
     ) -> Result<Tally, Error> {
         let mut tally = Tally::default();
+        self.take_up(cx)?;
         let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
         if begun.is_some() {
             tally += self.round(cx, db, begun, notices)?;
@@ -105,6 +160,7 @@ impl Course<'_> {
             None => cursor.upto(sight.highest, numbered, look, self.settle()),
         };
         notices.waiting(&cursor, look, &self.increment.column);
+        notices.held_back(cx, &cursor, &self.increment.column);
         if upto.is_none() && due.spans.is_empty() {
             cursor.holes.close(&due, look.now, self.settle());
             if cursor != before {
@@ -208,6 +264,14 @@ impl Course<'_> {
             .range(begin(cursor), upto, &order, edge)
             .map_err(invalid)
     }
+}
+
+/// How an operator mends the state.
+fn way_out(cx: &Context) -> String {
+    let job = cx.job();
+    format!(
+        "`jobs state {job} set last VALUE` lets it go on after VALUE, `jobs state {job} reset` begins anew"
+    )
 }
 
 /// Why `settle` has to be given, in words for the user.

@@ -9,6 +9,8 @@ use crate::job::Tally;
 use crate::state::Changes;
 
 pub(super) const CURSOR: &str = "cursor";
+/// Where an operator wants the cursor; taken up by the next run.
+pub(super) const LAST: &str = "last";
 pub(super) const PLAN: &str = "plan";
 pub(super) const COUNTED: &str = "counted";
 const PUBLISHING: &str = "publishing";

@@ -49,7 +49,7 @@ pub(super) struct Extract {
 
 impl Extract {
     fn connect(&self, cx: &Context) -> Result<(Link, Facts), Error> {
-        let mut db = cx.connect(&self.params.source.url)?;
+        let mut db = cx.connect_source(&self.params.source.url)?;
         let facts = Facts::learn(&mut *db, &self.params)?;
         Ok((db, facts))
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::DateTime;
 use db::Connection;
 
 use super::facts::{Facts, first_row, invalid};
@@ -26,6 +27,7 @@ pub(super) struct Notices {
     counted: Option<i64>,
     doubled: bool,
     falling: Option<Instant>,
+    held_back: Option<Instant>,
     /// Since when the same transaction is waited for, and its name.
     waiting: Option<(Instant, String)>,
 }
@@ -59,6 +61,19 @@ pub(super) fn nulls_line(count: u64, column: &str) -> String {
     format!(
         "{} without a value of {column}: not read",
         Count(count, "row")
+    )
+}
+
+/// Why rows that are there are not read yet. `seen` in milliseconds since 1970.
+fn held_back_line(open: u64, seen: i64) -> String {
+    let since = DateTime::from_timestamp_millis(seen).unwrap_or_default();
+    let since = since.format("%Y-%m-%dT%H:%M:%SZ");
+    if open == 0 {
+        return format!("new rows wait for settle, since {since}");
+    }
+    format!(
+        "new rows wait for {}, since {since}",
+        Count(open, "open transaction")
     )
 }
 
@@ -124,6 +139,21 @@ impl Notices {
         }
     }
 
+    /// Tells, at first at once and then once a minute, that new rows are there but not read yet; status shows it meanwhile.
+    pub(super) fn held_back(&mut self, cx: &Context, cursor: &Cursor, column: &str) {
+        let Some((open, seen)) = cursor.held_back() else {
+            if self.held_back.take().is_some() {
+                cx.phase("");
+            }
+            return;
+        };
+        let line = held_back_line(open, seen);
+        cx.phase(&line);
+        if is_due(&mut self.held_back) {
+            log::warn!("{column}: {line}");
+        }
+    }
+
     /// Tells once a minute who keeps gaps open.
     pub(super) fn waiting(&mut self, cursor: &Cursor, look: &Look, column: &str) {
         let Some(id) = cursor.waits().next() else {
@@ -146,5 +176,22 @@ impl Notices {
             }
             other => *other = Some((Instant::now(), id.clone())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held_back_line;
+
+    #[test]
+    fn what_holds_rows_back_is_named() {
+        assert_eq!(
+            held_back_line(1, 1_000),
+            "new rows wait for 1 open transaction, since 1970-01-01T00:00:01Z"
+        );
+        assert_eq!(
+            held_back_line(0, 1_000),
+            "new rows wait for settle, since 1970-01-01T00:00:01Z"
+        );
     }
 }

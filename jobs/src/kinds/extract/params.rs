@@ -33,7 +33,8 @@ pub(in crate::kinds) struct Params {
 pub(super) struct Source {
     /// Its URL, such as `sqlite:data/core.db`.
     pub(super) url: String,
-    /// A full result is read over so many connections at the same time, all of one moment; each writes files of its own. On MySQL and
+    /// A full result is read over so many connections at the same time, all of one moment; each writes files of its own.
+    /// Fewer than 20,000 rows are not divided, nor is what has a primary key without a highest value (uuid in PostgreSQL). On MySQL and
     /// MariaDB the account needs the right RELOAD: all writers are held for the moment in which the connections begin.
     #[serde(default = "one")]
     pub(super) parts: u32,
@@ -72,7 +73,8 @@ pub(super) struct Param {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Increment {
-    /// A column of the query's result that grows: a unique number that the database draws, or a time.
+    /// A column of the query's result that grows: a unique number that the database draws, or a time. `jobs state JOB set last VALUE`
+    /// lets the next run go on after VALUE.
     pub(super) column: String,
     /// Rows above this value are read by the first run; left out: 0 for whole numbers, everything for other types.
     pub(super) start: Option<String>,

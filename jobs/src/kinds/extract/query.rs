@@ -184,6 +184,11 @@ impl Along<'_> {
         )
     }
 
+    /// What every walk along the column asks for, of no row: whether the database can tell the highest of its values.
+    pub(super) fn trial(&self) -> Result<Statement, Invalid> {
+        self.wrap(&format!("max({})", self.name()), " WHERE 1 = 0", &[])
+    }
+
     /// The highest value of all, and whether it is below `last`.
     pub(super) fn fallen(&self, last: &str) -> Result<Statement, Invalid> {
         let sql = format!(

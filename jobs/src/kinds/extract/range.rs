@@ -64,6 +64,13 @@ impl Cursor {
         self.holes.len() > 0 || !self.marks.is_empty()
     }
 
+    /// Why the oldest maximum is not read yet: how many transactions it waits for, and since when in milliseconds since 1970; none: no
+    /// maximum waits.
+    pub(super) fn held_back(&self) -> Option<(u64, i64)> {
+        let guard = &self.marks.first()?.guard;
+        Some((guard.waits().len() as u64, guard.seen()))
+    }
+
     /// What is waited for, by the names of transactions.
     pub(super) fn waits(&self) -> impl Iterator<Item = &String> {
         let marks = self.marks.iter().flat_map(|mark| mark.guard.waits());
@@ -218,6 +225,7 @@ mod tests {
             cursor.upto(seen("d"), false, &look(7_000, &["a", "b"]), 5_000),
             None
         );
+        assert_eq!(cursor.held_back(), Some((1, 1_000)));
         assert_eq!(
             cursor.upto(seen("d"), false, &look(7_500, &["b"]), 5_000),
             seen("c")

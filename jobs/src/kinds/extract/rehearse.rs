@@ -2,7 +2,7 @@
 
 use db::{Connection, Kind, Transactions};
 
-use super::facts::{Facts, invalid};
+use super::facts::{Facts, invalid, unwalkable};
 use super::increment::{Course, needs_settle};
 use super::memory;
 use super::notices::{count_nulls, nulls_line};
@@ -10,7 +10,7 @@ use super::params::{Increment, Params};
 use super::parts::Shelf;
 use super::query::{self, Along, Statement};
 use super::range::Plan;
-use super::split;
+use super::split::{self, Way};
 use crate::context::Context;
 use crate::data::{Form, Format};
 use crate::error::Error;
@@ -35,7 +35,7 @@ pub(super) fn check(
         names.join(", ")
     ));
     if params.source.parts > 1 {
-        check_parts(params, facts, db, report);
+        check_parts(cx, params, facts, db, report);
     }
     let Some(increment) = &params.increment else {
         return Ok(());
@@ -51,6 +51,10 @@ pub(super) fn check(
         kind,
         dialect: db.dialect(),
     };
+    if let Some(why) = unwalkable(cx, db, along)? {
+        report.problem("increment.column", why);
+        return Ok(());
+    }
     let nulls = count_nulls(cx, db, along, facts)?;
     if nulls > 0 {
         report.note(nulls_line(nulls, &increment.column));
@@ -90,23 +94,34 @@ fn check_late(
     Ok(())
 }
 
-fn check_parts(params: &Params, facts: &Facts, db: &mut dyn Connection, report: &mut Report) {
-    if !db.shares_snapshots() {
-        report.note(format!(
-            "parts: read over one connection: {}",
-            split::alone(db)
-        ));
-        return;
-    }
-    match split::key(params, facts) {
-        Ok(key) => match facts.kind(db, params, key) {
-            Ok(_) => report.note(format!("{} parts, divided by {key}", params.source.parts)),
-            Err(error) => report.problem("source.key", error.chain()),
-        },
-        Err(_) => report.problem(
-            "source.key",
-            "the parts need a column to be divided by, and no primary key is known: name one",
-        ),
+fn check_parts(
+    cx: &Context,
+    params: &Params,
+    facts: &Facts,
+    db: &mut dyn Connection,
+    report: &mut Report,
+) {
+    match split::way(cx, params, facts, db) {
+        Ok(Way::Divided(along)) => {
+            report.note(format!(
+                "{} parts, divided by {}; {}",
+                params.source.parts,
+                along.column,
+                split::undivided()
+            ));
+            match db.lacks_for_sharing() {
+                Ok(None) => {}
+                Ok(Some(right)) => report.problem(
+                    "source.parts",
+                    format!(
+                        "the account lacks {right}, which one moment for several connections takes"
+                    ),
+                ),
+                Err(error) => report.problem("source.parts", Error::from(error).chain()),
+            }
+        }
+        Ok(Way::Alone(why)) => report.note(format!("parts: read over one connection: {why}")),
+        Err(error) => report.problem("source.key", error.chain().replace("source.key: ", "")),
     }
 }
 
@@ -162,7 +177,11 @@ fn next_range(
         kind: facts.kind(db, params, &increment.column)?,
     };
     let cursor = course.remembered(cx)?;
-    let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
+    let asked: Option<serde_json::Value> = cx.state()?.get(memory::LAST)?;
+    let begun: Option<Plan> = match asked {
+        Some(_) => None,
+        None => cx.state()?.get(memory::PLAN)?,
+    };
     let upto = match begun {
         Some(plan) => Some(plan.upto),
         None => course.highest(cx, db, &cursor)?,

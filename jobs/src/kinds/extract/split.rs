@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use db::{Canceller, Connection};
 
-use super::facts::{Facts, first_row, invalid};
+use super::facts::{self, Facts, first_row, invalid};
 use super::params::Params;
 use super::parts::{Desk, Lot, Parts, Shelf};
 use super::query::{Along, Begin};
@@ -22,19 +22,54 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;
 
-/// Rows of a piece.
-const PIECE: u64 = 20_000;
+/// Rows of a piece; a result of fewer is not divided.
+pub(super) const PIECE: u64 = 20_000;
 /// How often the wish to stop is looked at while no reader has news.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Why a database is read over one connection.
-pub(super) fn alone(db: &dyn Connection) -> String {
-    let name = db.dialect().name();
-    format!("{name} has no snapshot that several could share")
+/// How a result that is asked for in parts is read.
+pub(super) enum Way<'a> {
+    /// Divided along a column.
+    Divided(Along<'a>),
+    /// Over one connection, for this reason.
+    Alone(String),
+}
+
+/// Finds out how the result can be read. A primary key that cannot be walked along is none; a `key` that the job names is an error then.
+pub(super) fn way<'a>(
+    cx: &Context,
+    params: &'a Params,
+    facts: &'a Facts,
+    db: &mut dyn Connection,
+) -> Result<Way<'a>, Error> {
+    if !db.shares_snapshots() {
+        let name = db.dialect().name();
+        let why = format!("{name} has no snapshot that several could share");
+        return Ok(Way::Alone(why));
+    }
+    let column = key(params, facts)?;
+    let along = Along {
+        params,
+        column,
+        kind: facts.kind(db, params, column)?,
+        dialect: db.dialect(),
+    };
+    match facts::unwalkable(cx, db, along)? {
+        None => Ok(Way::Divided(along)),
+        Some(why) if params.source.key.is_none() => Ok(Way::Alone(format!(
+            "the primary key divides nothing: {why}; key= may name another column"
+        ))),
+        Some(why) => Err(Error::Invalid(format!("source.key: {why}"))),
+    }
+}
+
+/// What becomes of a small result.
+pub(super) fn undivided() -> String {
+    format!("fewer than {PIECE} rows are not divided: one connection reads them")
 }
 
 /// The column that the result is divided by.
-pub(super) fn key<'a>(params: &'a Params, facts: &'a Facts) -> Result<&'a str, Error> {
+fn key<'a>(params: &'a Params, facts: &'a Facts) -> Result<&'a str, Error> {
     let first = facts.key.first();
     let key = params.source.key.as_ref().or(first);
     key.map(String::as_str).ok_or_else(|| {
@@ -63,21 +98,14 @@ enum News {
 /// Reads the whole result.
 pub(super) fn read(
     cx: &Context,
-    params: &Params,
+    along: Along<'_>,
     facts: &Facts,
     shelf: &Shelf,
     walker: &mut Link,
 ) -> Result<Lot, Error> {
-    let column = key(params, facts)?;
-    let kind = facts.kind(&mut **walker, params, column)?;
-    let along = Along {
-        params,
-        column,
-        kind,
-        dialect: walker.dialect(),
-    };
-    let mut links = (0..params.source.parts)
-        .map(|_| cx.connect(&params.source.url))
+    let source = &along.params.source;
+    let mut links = (0..source.parts)
+        .map(|_| cx.connect_source(&source.url))
         .collect::<Result<Vec<Link>, Error>>()?;
     {
         let _step = cx.step("share a snapshot", Duration::from_secs(60));
@@ -168,6 +196,9 @@ impl Crew<'_> {
                 .and_then(|n| n.parse().ok())
                 .unwrap_or(0);
             let upto = end.filter(|_| count >= PIECE);
+            if upto.is_none() && above.is_none() {
+                log::info!("{}", undivided());
+            }
             let next = upto.clone();
             self.hand_out(Piece::Range { above, upto }, &work)?;
             if next.is_none() || self.error.is_some() {

@@ -156,6 +156,58 @@ fn a_cursor_that_is_an_expression_is_compared_as_what_it_is() {
     assert_eq!(extract.run(&mut cx).unwrap().written, 0);
 }
 
+/// What `jobs state JOB set last 2` does: the cursor moves, gaps are forgotten, and the next run goes on from there.
+#[test]
+fn an_operator_moves_the_cursor() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path(), [1, 2, 3, 5]);
+    let disk = FakeDisk::new();
+    let mut cx = Context::fake_on(&disk, dir.path());
+    let mut extract = incremental("1h");
+    assert_eq!(extract.run(&mut cx).unwrap().written, 4);
+    cx.state().unwrap().set(memory::LAST, &2).unwrap();
+    let mut report = Report::default();
+    extract.dry_run(&mut cx, &mut report).unwrap();
+    assert!(report.notes.join("\n").contains("S_2-5.xml"));
+    assert_eq!(extract.run(&mut cx).unwrap().written, 2);
+    assert_eq!(extract.run(&mut cx).unwrap().written, 0);
+    let left: Option<i64> = cx.state().unwrap().get(memory::LAST).unwrap();
+    assert_eq!(left, None);
+}
+
+#[test]
+fn a_state_of_a_wrong_shape_is_named_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path(), 1..=5);
+    let disk = FakeDisk::new();
+    let mut cx = Context::fake_on(&disk, dir.path());
+    let mut extract = incremental("0s");
+    cx.state().unwrap().set(memory::CURSOR, &3).unwrap();
+    let error = extract.run(&mut cx).unwrap_err();
+    assert_eq!(error.exit_code(), 65);
+    assert!(error.chain().contains("state cursor"), "{}", error.chain());
+    assert!(
+        error.chain().contains("set last VALUE"),
+        "{}",
+        error.chain()
+    );
+    cx.state().unwrap().set(memory::LAST, &"soon").unwrap();
+    let error = extract.run(&mut cx).unwrap_err();
+    assert_eq!(error.exit_code(), 78);
+    assert!(error.chain().contains("\"soon\""), "{}", error.chain());
+    cx.state().unwrap().set(memory::LAST, &3).unwrap();
+    assert_eq!(extract.run(&mut cx).unwrap().written, 2);
+}
+
+#[test]
+fn a_source_is_never_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FakeDisk::new();
+    let mut cx = Context::fake_on(&disk, dir.path());
+    let error = incremental("0s").run(&mut cx).unwrap_err();
+    assert!(error.exit_code() != 0 && !dir.path().join("s.db").exists());
+}
+
 /// Rows that come later with the time that was read last are told from those that were there by their content.
 #[test]
 fn equal_times_are_told_apart() {
@@ -186,11 +238,7 @@ fn equal_times_are_told_apart() {
         .collect();
     assert_eq!(
         names,
-        [
-            "S_0-10_01.csv",
-            "S_10_01-10_02.csv",
-            "S_10_01_late1.csv"
-        ]
+        ["S_0-10_01.csv", "S_10_01-10_02.csv", "S_10_01_late1.csv"]
     );
 }
 
