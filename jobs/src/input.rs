@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use crate::context::Context;
 use crate::disk::{Disk, Meta};
 use crate::error::Error;
+use crate::natural;
 use crate::publish;
 
 /// How far a file's time may lie ahead of the clock and still count as now: clocks of file servers differ by that.
@@ -75,7 +76,7 @@ impl Inbox {
         }
     }
 
-    /// The files that may be taken now, in name order. A folder that is not there holds none.
+    /// The files that may be taken now, in the order of their names, numbers in them counted ([`natural`]). A folder that is not there holds none.
     ///
     /// # Errors
     /// When the folder cannot be read; [`Error::Stopped`] while waiting for a second look.
@@ -109,7 +110,7 @@ impl Inbox {
         self.stable.is_zero() || !is_ahead(meta, now) && age(meta, now) >= self.stable
     }
 
-    /// Files whose names and markers are right, whatever their age, in name order.
+    /// Files whose names and markers are right, whatever their age, in the same order.
     fn candidates(
         &self,
         disk: &dyn Disk,
@@ -149,7 +150,7 @@ impl Inbox {
                     && complete(&i.name)
             })
             .collect();
-        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found.sort_by(|one, other| natural::compare(&one.name, &other.name));
         Ok(found)
     }
 
@@ -297,13 +298,13 @@ mod tests {
     fn takes_regular_files_in_name_order() {
         let home = tempfile::tempdir().unwrap();
         let (cx, inbox) = inbox(home.path(), 0);
-        for name in ["b.csv", "a.csv", ".a.csv.part", "c.ok"] {
+        for name in ["b10.csv", "b9.csv", "a.csv", ".a.csv.part", "c.ok"] {
             fs::write(inbox.dir.join(name), "x").unwrap();
         }
         fs::create_dir(inbox.dir.join("d.csv")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", inbox.dir.join("e.csv")).unwrap();
         nix::unistd::mkfifo(&inbox.dir.join("f.csv"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(names(&cx, &inbox), ["a.csv", "b.csv"]);
+        assert_eq!(names(&cx, &inbox), ["a.csv", "b9.csv", "b10.csv"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod link;
 pub mod lock;
 pub mod logging;
+mod natural;
 pub mod origin;
 mod passes;
 pub mod progress;

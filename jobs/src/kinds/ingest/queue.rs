@@ -127,7 +127,7 @@ fn units(table: &Table, inputs: Vec<Input>) -> (Vec<Vec<Input>>, Vec<String>) {
     }
     let grouped = sets::group(inputs.iter().map(|input| input.name.clone()).collect());
     let by_name = |name: &String| {
-        let place = inputs.binary_search_by(|input| input.name.cmp(name)).ok();
+        let place = inputs.iter().position(|input| input.name == *name);
         place.map(|place| inputs[place].clone())
     };
     let units = grouped.ready.iter();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::natural;
+
 /// What is loaded in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
@@ -57,7 +59,10 @@ pub(super) fn group(names: Vec<String>) -> Grouped {
             ));
         }
     }
-    grouped.ready.sort_by(|a, b| a.files.cmp(&b.files));
+    let first = |unit: &Unit| unit.files.first().cloned().unwrap_or_default();
+    grouped
+        .ready
+        .sort_by(|a, b| natural::compare(&first(a), &first(b)));
     grouped
 }
 
@@ -90,6 +95,12 @@ mod tests {
             ]
         );
         assert_eq!(got.waiting, ["S_8_*of2.xml: 1 of 2 parts are there"]);
+    }
+
+    #[test]
+    fn sets_stand_in_the_order_that_their_numbers_count() {
+        let ready = group(names(&["S_10.xml", "S_9.xml"])).ready;
+        assert_eq!(ready[0].files, ["S_9.xml"]);
     }
 
     #[test]
