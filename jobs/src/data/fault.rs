@@ -63,6 +63,8 @@ pub struct BadRow {
     pub reason: String,
     /// The row as it stands in the file (in UTF-8), where its cells could not be told apart; of a long one the beginning.
     pub text: Option<Vec<u8>>,
+    /// Whether the cells that were read are other than what the file has, or not all: they must not pass for the row unseen.
+    pub inexact: bool,
 }
 
 impl BadRow {
@@ -75,6 +77,7 @@ impl BadRow {
             value: None,
             reason: reason.into(),
             text: None,
+            inexact: false,
         }
     }
 
@@ -83,6 +86,13 @@ impl BadRow {
     pub fn at(mut self, column: impl Into<String>, value: Option<&[u8]>) -> BadRow {
         self.column = Some(column.into());
         self.value = value.map(beginning);
+        self
+    }
+
+    /// Says that the cells as read are not what the file has.
+    #[must_use]
+    pub fn inexact(mut self) -> BadRow {
+        self.inexact = true;
         self
     }
 

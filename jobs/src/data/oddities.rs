@@ -76,6 +76,32 @@ fn what_is_inside_foreign_rows_is_named_by_its_path() {
 }
 
 #[test]
+fn rows_of_a_dump_in_xml_are_read_and_no_more() {
+    let dump = |name: &str| {
+        format!(
+            "<?xml version='1.0'?>\n<mysqldump xmlns:xsi='x'>\n<database name='d'>\n\t<table_structure name='t'>\n\t\t\
+             <field Field='id' Type='int' Null='NO' Key='PRI' Extra='' Comment=''/>\n\t\t<key Table='t' Key_name='PRIMARY'/>\n\t\t\
+             <options Name='t' Engine='InnoDB'/>\n\t</table_structure>\n\t<!-- none -->\n\t<table_data name='t'>\n\t<row>\n\t\t\
+             <field name='id'>1</field>\n\t\t<field name='a' xsi:nil='true' />\n\t</row>\n\t<row>\n\t\t<field name='id'>2</field>\n\t\t\
+             <field name='a'>x</field>\n\t</row>\n\t</table_data>\n\t<table_data name='{name}'>\n\t</table_data>\n</database>\n</mysqldump>\n"
+        )
+    };
+    let columns = [Column::text("id"), Column::text("a")];
+    let table = read(
+        dump("t").into_bytes(),
+        Format::Xml,
+        Compression::None,
+        &columns,
+    );
+    let cell = |text: &str| Some(text.as_bytes().to_vec());
+    assert_eq!(table, [[cell("1"), None], [cell("2"), cell("x")]]);
+    let error = xml(&dump("u")).err().expect("two tables").to_string();
+    assert!(error.contains("two tables, t and u"), "{error}");
+    let (_, bad) = xml("<data><ROW><a>1</a></ROW></data>").unwrap();
+    assert!(bad[0].to_string().contains("<row>"), "{}", bad[0]);
+}
+
+#[test]
 fn markup_that_xml_does_not_know_is_refused() {
     for (text, word) in [
         (

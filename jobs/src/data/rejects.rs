@@ -5,8 +5,9 @@
 //! <row number="17" line="18" byte="901" column="lat" value="north" reason="not a decimal"><obtid>58015</obtid>…</row>
 //! ```
 //!
-//! A row whose cells could not be told apart has no columns, and its text as an attribute; read again unmended, it is
-//! rejected again.
+//! A row whose cells could not be told apart has no columns, and its text as an attribute; one whose cells could not be
+//! read as they stand in the file has them as far as they were understood, and `mended="no"`, to be taken away by whoever mends
+//! it. Read again unmended, either is rejected again.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -56,6 +57,9 @@ impl<W: Write> Rejects<W> {
         attributes.extend(value.as_deref().map(|value| ("value", value)));
         attributes.push(("reason", &bad.reason));
         attributes.extend(text.as_deref().map(|text| ("text", text)));
+        if bad.inexact && bad.text.is_none() {
+            attributes.push(("mended", "no"));
+        }
         let whole = if bad.text.is_some() { &[][..] } else { columns };
         let cells = whole
             .iter()
@@ -171,6 +175,53 @@ mod tests {
         assert!(matches!(again.read(&mut record).unwrap(), Step::Row));
         assert_eq!(record.cell(1), Some(&b"x<&\ny"[..]));
         assert!(matches!(again.read(&mut record).unwrap(), Step::End));
+    }
+
+    /// All rows of an XML file: how many are good, and the rejects of the others.
+    fn sift(file: Vec<u8>) -> (usize, Vec<u8>) {
+        let mut rows = Reading::of(Format::Xml, "a.xml")
+            .open(Box::new(io::Cursor::new(file)))
+            .unwrap();
+        let (mut record, mut rejects) = (Record::new(), Rejects::new(Vec::new()));
+        let mut good = 0;
+        loop {
+            match rows.read(&mut record).unwrap() {
+                Step::End => return (good, rejects.finish().unwrap().unwrap_or_default()),
+                Step::Row => good += 1,
+                Step::Bad(bad) => rejects.push(&bad, rows.columns(), &record).unwrap(),
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_read_as_it_stands_loads_only_once_mended() {
+        let cells = [
+            &b"<a>x\xFF</a>"[..],
+            b"<a>&nbsp;</a>",
+            b"<a>e&#1;</a>",
+            b"<a enc='base64'>AA*</a>",
+            b"<a enc='hex'>00</a>",
+            b"<a>1</a><a>2</a>",
+            b"<a>1<i>2</i></a>",
+            b"text<a>1</a>",
+        ];
+        let mut file = b"<data>".to_vec();
+        for cell in cells {
+            file.extend_from_slice(&[b"<row><k>1</k>", cell, b"</row>"].concat());
+        }
+        file.extend_from_slice(b"</data>");
+        let (good, mut rejects) = sift(file);
+        assert_eq!(good, 0);
+        for _ in 0..2 {
+            let text = String::from_utf8(rejects.clone()).unwrap();
+            assert_eq!(text.matches("mended=\"no\"").count(), cells.len(), "{text}");
+            let (good, again) = sift(rejects);
+            assert_eq!(good, 0, "{text}");
+            rejects = again;
+        }
+        let text = String::from_utf8(rejects).unwrap();
+        let mended = text.replace(" mended=\"no\"", "");
+        assert_eq!(sift(mended.into_bytes()).0, cells.len());
     }
 
     #[test]

@@ -197,7 +197,9 @@ impl Reader {
                 "a value in column {}, which has no name",
                 letters(found.at.1)
             );
-            return Err(BadRow::new(place, reason).at(letters(found.at.1), value));
+            return Err(BadRow::new(place, reason)
+                .at(letters(found.at.1), value)
+                .inexact());
         };
         record.open_cell();
         match &found.value {
@@ -206,7 +208,9 @@ impl Reader {
                 record.close_text(column);
                 Ok(())
             }
-            Err(reason) => Err(BadRow::new(place, reason).at(&self.columns.names()[column], None)),
+            Err(reason) => Err(BadRow::new(place, reason)
+                .at(&self.columns.names()[column], None)
+                .inexact()),
         }
     }
 }

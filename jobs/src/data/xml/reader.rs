@@ -4,6 +4,7 @@
 //! <data><row><a>1</a><b enc="base64">AAE=</b></row></data>
 //! <data><a>1</a><b>2</b><endl/></data>
 //! <resultset><row><field name="a">1</field><field name="b" xsi:nil="true"/></row></resultset>
+//! <mysqldump><database name="d"><table_data name="t"><row><field name="a">1</field></row></table_data></database></mysqldump>
 //! ```
 //!
 //! and, told the way down, rows at any place of a foreign file. The grammar is quick-xml's business (`markup`), what is
@@ -38,6 +39,14 @@ pub(crate) struct Reader {
     pub(super) entered: Option<Place>,
     pub(super) nest: Nest,
     event: Vec<u8>,
+    /// Of the dump of a database, the table whose rows are read.
+    dump: Option<Dump>,
+}
+
+/// What is known of a dump in XML: the table of its rows, once that has begun.
+#[derive(Debug, Default)]
+struct Dump {
+    table: Option<String>,
 }
 
 /// The first thing wrong with the row being read.
@@ -56,6 +65,7 @@ impl Reader {
             entered: None,
             nest: Nest::default(),
             event: Vec::new(),
+            dump: None,
         };
         if !reader.is_anywhere() {
             reader.open_root()?;
@@ -85,6 +95,8 @@ impl Reader {
                             .broken(format!("the root element is <{found}>, not <{expected}>")));
                     }
                     self.matched = 1;
+                } else if root.as_ref() == "mysqldump" {
+                    self.dump = Some(Dump::default());
                 }
                 return Ok(());
             }
@@ -119,14 +131,16 @@ impl Reader {
                                 .broken("a row begins among columns without <endl/>"));
                         }
                         Role::Row => {
-                            let rejected = self.is_rejected(&tag)?;
-                            return self.read_row(record, event, rejected);
+                            let past = self.past(&tag)?;
+                            return self.read_row(record, event, past);
                         }
                         Role::Foreign => {
                             let step = self.read_foreign(&tag, record)?;
                             self.matched = self.matched.min(self.markup.depth());
                             return Ok(step);
                         }
+                        Role::Table => self.enter_table(&tag)?,
+                        Role::Aside => self.skip(event)?,
                         Role::Endl => {
                             self.skip(event)?;
                             return Ok(self.close_row(record, fault));
@@ -169,6 +183,27 @@ impl Reader {
         self.markup.skip_text()
     }
 
+    /// Goes among the rows of a dump's table.
+    ///
+    /// # Errors
+    /// When the rows before were those of another: one file is one table's.
+    fn enter_table(&mut self, tag: &BytesStart<'_>) -> Result<(), BadFile> {
+        let mut name = String::new();
+        self.markup.attributes(tag, |attribute, value| {
+            if attribute == "name" {
+                value.clone_into(&mut name);
+            }
+        })?;
+        let dump = self.dump.get_or_insert_default();
+        let first = dump.table.get_or_insert_with(|| name.clone());
+        if *first == name {
+            return Ok(());
+        }
+        let reason =
+            format!("a dump of two tables, {first} and {name}: dump each into a file of its own");
+        Err(self.markup.broken(reason))
+    }
+
     /// What a start tag outside of rows means.
     fn role(&self, tag: &BytesStart<'_>) -> Role {
         let name = tag.name();
@@ -195,20 +230,29 @@ impl Reader {
             Some(_) => Role::Other,
             None => match name {
                 "row" => Role::Row,
+                "database" if self.dump.is_some() => Role::Other,
+                "table_data" if self.dump.is_some() => Role::Table,
+                _ if self.dump.is_some() => Role::Aside,
                 "endl" => Role::Endl,
                 _ => Role::Column,
             },
         }
     }
 
-    /// Whether the row says that it was rejected once.
-    fn is_rejected(&mut self, tag: &BytesStart<'_>) -> Result<bool, BadFile> {
-        let mut rejected = false;
+    /// Whether the row says that it was rejected once, and has to be mended.
+    fn past(&mut self, tag: &BytesStart<'_>) -> Result<Past, BadFile> {
+        let (mut rejected, mut unmended) = (false, false);
         if !tag.attributes_raw().is_empty() {
-            self.markup
-                .attributes(tag, |name, _| rejected |= name == "reason")?;
+            self.markup.attributes(tag, |name, value| {
+                rejected |= name == "reason";
+                unmended |= name == "mended" && value == "no";
+            })?;
         }
-        Ok(rejected)
+        Ok(match (rejected, unmended) {
+            (false, _) => Past::Clean,
+            (true, false) => Past::Rejected,
+            (true, true) => Past::Unmended,
+        })
     }
 
     /// The place of a column's name among the columns, which is likely to be `guess`.
@@ -257,8 +301,24 @@ impl Reader {
             );
             note(&mut fault, record, &reason);
         }
-        fault.map_or(Step::Row, Step::Bad)
+        match fault {
+            Some(mut bad) => {
+                bad.inexact = !record.is_empty();
+                Step::Bad(bad)
+            }
+            None => Step::Row,
+        }
     }
+}
+
+/// What a row says of its own past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    Clean,
+    /// It was rejected, and may be mended.
+    Rejected,
+    /// It was rejected for what its cells do not show, and says that nobody has mended it.
+    Unmended,
 }
 
 /// What a start tag outside of rows means.
@@ -270,6 +330,10 @@ enum Role {
     Column,
     /// A step further down the way that was told.
     Way,
+    /// The rows of one table of a dump.
+    Table,
+    /// What a dump says beside its rows.
+    Aside,
     Other,
 }
 
@@ -288,7 +352,7 @@ impl Rows for Reader {
         let step = match self.entered.take() {
             Some(begin) => {
                 record.restart(begin);
-                self.read_row(record, &mut event, false)
+                self.read_row(record, &mut event, Past::Clean)
             }
             None => self.seek(record, &mut event),
         };

@@ -8,7 +8,7 @@ use super::super::record::Record;
 use super::cell::{self, Coding, Literal};
 use super::markup::Next;
 use super::plain;
-use super::reader::{Fault, Reader, note};
+use super::reader::{Fault, Past, Reader, note};
 
 /// Text that is looked at at least for the end of a row and the beginning of the next.
 const SEAM: usize = 32;
@@ -19,9 +19,13 @@ impl Reader {
         &mut self,
         record: &mut Record,
         event: &mut Vec<u8>,
-        rejected: bool,
+        past: Past,
     ) -> Result<Step, BadFile> {
         let mut fault: Fault = None;
+        if past == Past::Unmended {
+            let reason = "a rejected row that has not been mended: it says mended=\"no\"";
+            note(&mut fault, record, reason);
+        }
         loop {
             if self.markup.skip_blank()? == Next::Text {
                 note(&mut fault, record, "text between columns");
@@ -45,7 +49,7 @@ impl Reader {
                 _ => {}
             }
         }
-        if rejected && record.is_empty() {
+        if past != Past::Clean && record.is_empty() {
             note(
                 &mut fault,
                 record,
@@ -129,7 +133,13 @@ impl Reader {
             match self.markup.next(event)? {
                 Event::Start(_) => {
                     inner += 1;
-                    reason.get_or_insert_with(|| "an element inside a column".to_owned());
+                    let name = &self.columns.names()[column];
+                    let hint = if name.eq_ignore_ascii_case("row") {
+                        " (rows are called <row>, in small letters)"
+                    } else {
+                        ""
+                    };
+                    reason.get_or_insert_with(|| format!("an element inside a column{hint}"));
                 }
                 Event::End(_) if inner == 0 => break,
                 Event::End(_) => inner -= 1,
