@@ -5,7 +5,6 @@ use std::path::Path;
 use db::Reject;
 
 use super::load::Fault;
-use super::reading::Places;
 use super::source::Source;
 use crate::context::Context;
 use crate::data::{BadRow, Place, Record, Rejects};
@@ -61,8 +60,8 @@ impl Bad<'_> {
         Ok(())
     }
 
-    /// Keeps a row that the database refused.
-    pub(super) fn refused(&mut self, places: &Places, reject: &Reject) -> Result<(), Fault> {
+    /// What is wrong with a row that the database refused.
+    pub(super) fn word_on(&self, row: u64, reject: &Reject) -> BadRow {
         let at = reject
             .error
             .column()
@@ -73,13 +72,11 @@ impl Bad<'_> {
             reason.push_str(&format!(": {inner}"));
             source = inner.source();
         }
-        let place = Place::of_row(places.row(reject.ordinal));
-        let mut bad = BadRow::new(place, reason);
-        if let Some(column) = reject.error.column() {
-            bad = bad.at(column, at.and_then(|at| reject.cells[at].as_deref()));
+        let bad = BadRow::new(Place::of_row(row), reason);
+        match reject.error.column() {
+            Some(column) => bad.at(column, at.and_then(|at| reject.cells[at].as_deref())),
+            None => bad,
         }
-        let record = Record::of(place, reject.cells.iter().map(Option::as_deref));
-        self.keep(&bad, self.names, &record)
     }
 
     /// Publishes what was kept, durably; before the transaction that speaks of it.

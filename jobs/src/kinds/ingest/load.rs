@@ -93,6 +93,8 @@ pub(super) struct Unit<'a> {
     pub(super) rejects: &'a Path,
     /// What the dictionary said of the table, from one file to the next.
     pub(super) known: &'a mut Option<TableInfo>,
+    /// The file's rows up to this one are dealt with by transactions that are committed (`commit="N"`, which loads files singly).
+    pub(super) stays: u64,
 }
 
 impl Unit<'_> {
@@ -124,8 +126,7 @@ impl Unit<'_> {
                     match fault {
                         Fault::Grown => columns = self.scan(None),
                         Fault::Refused(reason) => {
-                            self.parts().try_for_each(|parts| parts.join(self.cx))?;
-                            return Ok(Fate::Bad(reason));
+                            return self.refused(reason);
                         }
                         Fault::Changed => return Ok(Fate::Changed),
                         Fault::Other(error) => return Err(error),
@@ -133,6 +134,21 @@ impl Unit<'_> {
                 }
             }
         }
+    }
+
+    /// The end of a file that cannot be loaded: its rejects so far are published, and what of it stays is told.
+    fn refused(&self, mut reason: String) -> Result<Fate, Error> {
+        let disk = self.cx.disk();
+        self.parts().try_for_each(|parts| parts.join(self.cx))?;
+        self.parts().try_for_each(|parts| parts.remove(&*disk))?;
+        if self.stays > 0 {
+            let (last, next) = (self.stays, self.stays + 1);
+            reason.push_str(&format!(
+                "; rows 1 to {last} are loaded and stay (bad ones of them are in the reject file): \
+                 mend the file from row {next} on, and leave those before out"
+            ));
+        }
+        Ok(Fate::Bad(reason))
     }
 
     /// What is kept of the files' bad rows while their load takes several transactions.
@@ -283,6 +299,7 @@ impl Unit<'_> {
         columns: &[String],
         begun: Progress,
     ) -> Result<(Tally, u64), Fault> {
+        self.stays = begun.position;
         let mut mapping = Mapping::default();
         let growth = mapping.learn(columns, info).map_err(Fault::Refused)?;
         if growth == Growth::None && !columns.is_empty() {
@@ -318,6 +335,7 @@ impl Unit<'_> {
             begun,
             position: 0,
             told: (0, 0),
+            again: None,
             kept: 0,
             tally: Tally::default(),
         };
@@ -343,6 +361,7 @@ impl Unit<'_> {
             }
             self.look_again()?;
             self.db.commit().map_err(of_rows)?;
+            self.stays = progress.position;
             self.db.begin()?;
         }
         if let Some(left_out) = file.mapping.left_out() {

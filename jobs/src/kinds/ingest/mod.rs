@@ -5,9 +5,11 @@
 //! goes along with each batch. A connection that breaks, a deadlock, a COMMIT whose answer is lost: the load is tried again, and the ledger knows
 //! whether it went through. A file that changes while it is read is left for the next run. A bad row goes to the reject file, which is durable before the COMMIT that leaves the row out.
 //! `replace` empties the table by DELETE inside the transaction: readers see the old rows or the new ones, never half.
-//! **Order.** Files are taken by table, then by name. With several workers the files of one table keep that order unless its mode is `insert`, where
+//! **Order.** Files are taken by table (the first `<table>` first), then by name, where numbers count: `A_9` comes before `A_10`. With several workers the files of one table keep that order unless its mode is `insert`, where
 //! it changes nothing but which of two files brings a doubled key first.
-//! **Where it ends.** With `commit="N"` a file that is replaced by another while it is loaded leaves what was committed of it. A file delivered again under the same name with the same content counts as loaded; with `upsert` and `replace`
+//! **Where it ends.** A file that turns out to be bad with `commit="N"` (more than `max-bad` bad rows, broken in the middle) leaves the rows of its
+//! committed transactions in the table; the message says up to which row, the bad rows up to there are in the reject file, and the
+//! file in `bad` is to be mended from the next row on, without those before: under any content of its own it is a new file. With `commit="N"` a file that is replaced by another while it is loaded leaves what was committed of it. A file delivered again under the same name with the same content counts as loaded; with `upsert` and `replace`
 //! only as long as the name has not brought another content since. In mode `insert` without any unique key the
 //! table cannot tell rows apart; the ledger alone keeps them single. An operator who empties the ledger takes the guarantee with it, and
 //! so does SQL of the job's own that commits inside a procedure, out of sight; it is found out afterwards, and told.
@@ -31,7 +33,7 @@ use std::sync::Mutex;
 
 use crate::context::{Context, Link};
 use crate::error::Error;
-use crate::input::{Input, Marker};
+use crate::input::{Inbox, Input, Marker};
 use crate::job::{Invalid, Job, Report, Tally};
 use crate::publish::sweep_drafts;
 use look::Look;
@@ -47,6 +49,8 @@ pub(super) struct Ingest {
     params: Params,
     /// Kept between the passes of a resident job.
     links: Vec<Link>,
+    /// Whether it has been said that the input folder is not there.
+    missed: bool,
 }
 
 impl Job for Ingest {
@@ -72,6 +76,7 @@ impl Job for Ingest {
         Ok(Ingest {
             params,
             links: Vec::new(),
+            missed: false,
         })
     }
 
@@ -79,6 +84,11 @@ impl Job for Ingest {
         let inbox = self.params.input.inbox(cx);
         let rejects = self.params.input.rejects(cx);
         sweep_drafts(&*cx.disk(), &rejects, &cx.author())?;
+        let there = is_there(cx, &inbox)?;
+        if !there && !self.missed {
+            log::warn!("there is no folder {}", inbox.dir.display());
+        }
+        self.missed = !there;
         let mut queue = self.waiting(cx)?;
         if queue.is_empty() {
             return Ok(Tally::default());
@@ -94,6 +104,11 @@ impl Job for Ingest {
     }
 
     fn check(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
+        let inbox = self.params.input.inbox(cx);
+        if !is_there(cx, &inbox)? {
+            let message = format!("there is no folder {}", inbox.dir.display());
+            report.problem("input.dir", message);
+        }
         let mut queue = self.waiting(cx)?;
         let params = &self.params;
         Look { params, cx, report }.check(&mut queue)
@@ -104,6 +119,11 @@ impl Job for Ingest {
         let params = &self.params;
         Look { params, cx, report }.dry_run(&mut queue)
     }
+}
+
+/// Whether there is a folder to take files from.
+fn is_there(cx: &Context, inbox: &Inbox) -> Result<bool, Error> {
+    Ok(cx.disk().look(&inbox.dir)?.is_some_and(|meta| meta.folder))
 }
 
 /// What is wrong with a `<table>` by itself.

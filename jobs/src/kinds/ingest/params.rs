@@ -43,7 +43,8 @@ pub(super) struct Target {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Folder {
-    /// Files are taken from here, in the order of their names; dot files and folders below are left alone.
+    /// Files are taken from here: those of the first `<table>` first, and of one table in the order of their names, where numbers
+    /// count: `A_9.xml` comes before `A_10.xml`. Dot files and folders below are left alone.
     pub(super) dir: String,
     /// Where loaded files go; left out: `done` in the folder.
     pub(super) done: Option<String>,
@@ -105,10 +106,13 @@ pub(super) struct Table {
     pub(super) before_sql: Option<String>,
     /// SQL after the rows, in the same transaction, with the same limits.
     pub(super) after_sql: Option<String>,
-    /// So many bad rows are put aside; one more, and the whole file is taken back and moved to `bad`.
+    /// So many bad rows are put aside; one more, and the whole file is taken back and moved to `bad`. With `commit="N"` the rows
+    /// of the transactions before stay; the message says which these are.
     #[serde(default)]
     pub(super) max_bad: u64,
-    /// `file`: a file is one transaction. A number: so many rows are.
+    /// `file`: a file is one transaction. A number: so many rows are. Of a file that then turns out to be bad, what was committed
+    /// before stays in the table: the message says `rows 1 to N are loaded and stay`; mend the file from the next row on, and
+    /// leave those before out.
     #[serde(default)]
     pub(super) commit: Commit,
 }

@@ -204,6 +204,7 @@ impl<'a> Pass<'a> {
                 sources,
                 rejects: self.shared.rejects,
                 known: &mut self.known[at],
+                stays: 0,
             };
             let result = unit.load();
             let broken = matches!(&result, Err(Error::Database(error)) if error.kind() == ErrorKind::Connect);

@@ -5,7 +5,7 @@ use db::{Loader, Reject, TableInfo};
 use super::bad::Bad;
 use super::load::{Fault, STEP, of_rows};
 use super::mapping::{Growth, Mapping};
-use super::source::{STRIDE, broken};
+use super::source::{STRIDE, broken, open_ahead};
 use crate::context::Context;
 use crate::data::{BadRow, Record, Rows, Step};
 use crate::job::Tally;
@@ -25,6 +25,15 @@ pub(super) struct Reading<'a> {
     /// Rows that `skip` found there already.
     pub(super) kept: u64,
     pub(super) tally: Tally,
+    /// The file read once more, for rows that the database refused.
+    pub(super) again: Option<Again>,
+}
+
+/// A second reading of a file, up to a row that is wanted whole.
+pub(super) struct Again {
+    rows: Box<dyn Rows>,
+    record: Record,
+    position: u64,
 }
 
 impl Reading<'_> {
@@ -94,9 +103,50 @@ impl Reading<'_> {
     /// Keeps rows that the database refused, those that it names together in the order of the file.
     fn refuse(&mut self, places: &Places, mut rejects: Vec<Reject>) -> Result<(), Fault> {
         rejects.sort_by_key(|reject| reject.ordinal);
-        rejects
-            .iter()
-            .try_for_each(|reject| self.bad.refused(places, reject))
+        for reject in &rejects {
+            let row = places.row(reject.ordinal);
+            let bad = self.bad.word_on(row, reject);
+            // the database has seen the cells that its table takes, and no others
+            if self.mapping.unknown().next().is_some()
+                && self.find_again(row)?
+                && let Some(again) = &self.again
+            {
+                self.bad.keep(&bad, again.rows.columns(), &again.record)?;
+            } else {
+                let cells = reject.cells.iter().map(Option::as_deref);
+                let names = self.bad.names;
+                self.bad.keep(&bad, names, &Record::of(bad.place, cells))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the file again up to this row; tells whether it is there. Rows that are asked for in their order cost one reading
+    /// together.
+    fn find_again(&mut self, row: u64) -> Result<bool, Fault> {
+        let (cx, input) = (self.bad.cx, &self.bad.source.input);
+        let broken = |error| broken(input, error);
+        let again = match self.again.take().filter(|again| again.position < row) {
+            Some(again) => self.again.insert(again),
+            None => self.again.insert(Again {
+                rows: open_ahead(cx, input)?.map_err(broken)?,
+                record: Record::new(),
+                position: 0,
+            }),
+        };
+        while again.position < row {
+            let step = again.rows.read(&mut again.record).map_err(broken)?;
+            if matches!(step, Step::End) {
+                return Ok(false);
+            }
+            again.position += 1;
+            if again.position.is_multiple_of(STRIDE) {
+                cx.progress(0, 0);
+                cx.checkpoint()?;
+            }
+        }
+        self.mapping.prepare(&mut again.record);
+        Ok(true)
     }
 
     /// Beats, says how far the file has been read, and stops here if that is asked for.

@@ -297,6 +297,49 @@ fn a_file_in_batches_has_one_reject_file_and_rejects_no_older_one_replaces() {
 }
 
 #[test]
+fn a_bad_file_in_batches_tells_what_of_it_stays() {
+    let bench = Bench::new("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)");
+    let table = r#"<table match="*.csv" name="t" max-bad="1" commit="2"/>"#;
+    bench.put("a.csv", "id,n\n1,1\nx,2\n3,3\n4,4\ny,5\n");
+    let error = bench.run(table).unwrap_err().to_string();
+    assert!(error.contains("rows 1 to 4 are loaded and stay"), "{error}");
+    assert!(error.contains("from row 5 on"), "{error}");
+    assert_eq!(bench.rows("SELECT id FROM t"), "1 3 4");
+    assert_eq!(bench.names("in/rejects"), ["a.csv.rejects.xml"]);
+    // mended as it says, under its own name
+    bench.put("a.csv", "id,n\n5,5\n");
+    bench.run(table).unwrap();
+    assert_eq!(bench.rows("SELECT id FROM t"), "1 3 4 5");
+}
+
+#[test]
+fn numbers_in_names_count() {
+    let bench = Bench::new(T);
+    bench.put("NU_9-15.csv", "id,name\n1,old\n");
+    bench.put("NU_15-105.csv", "id,name\n1,new\n");
+    bench
+        .run(r#"<table match="*" name="t" mode="upsert"/>"#)
+        .unwrap();
+    assert_eq!(bench.rows("SELECT name FROM t"), "new");
+}
+
+#[test]
+fn rejects_keep_the_columns_that_the_table_lacks() {
+    let bench = Bench::new(T);
+    bench.put("a.csv", "extra,id,name\np,1,x\nq,1,y\nr,2,z\ns,2,w\n");
+    bench
+        .run(r#"<table match="*" name="t" max-bad="5"/>"#)
+        .unwrap();
+    let rejects = bench.text("in/rejects/a.csv.rejects.xml");
+    for row in [
+        "<extra>q</extra><id>1</id><name>y</name>",
+        "<extra>s</extra><id>2</id><name>w</name>",
+    ] {
+        assert!(rejects.contains(row), "{rejects}");
+    }
+}
+
+#[test]
 fn a_file_without_a_single_column_does_not_hold_up_others() {
     let bench = Bench::new("CREATE TABLE t (id INTEGER PRIMARY KEY)");
     bench.put("a.jsonl", "[{\"id\":1}]\n");

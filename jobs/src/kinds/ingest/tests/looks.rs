@@ -141,7 +141,15 @@ fn check_finds_what_would_go_wrong() {
         .iter()
         .map(|problem| problem.at.as_str())
         .collect();
-    assert_eq!(at, ["table[1].mode", "table[2].name", "table[3].mode"]);
+    assert_eq!(
+        at,
+        [
+            "input.dir",
+            "table[1].mode",
+            "table[2].name",
+            "table[3].mode"
+        ]
+    );
 }
 
 #[test]
