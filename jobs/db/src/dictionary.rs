@@ -21,6 +21,7 @@ pub enum Kind {
     /// `13:45:00.25`.
     Time,
     /// Date and time without a zone: `2026-11-21 13:45:00.25`.
+    /// Servers get text with a zone as the same moment in UTC; SQLite keeps it as it is.
     Timestamp,
     /// Date and time with its zone: `2026-11-21 13:45:00.25+00:00`.
     Instant,
