@@ -27,6 +27,11 @@ pub trait Connection: Send {
     /// Starts a query; its rows are streamed, never held as a whole.
     fn query<'c>(&'c mut self, sql: &str, params: &[Cell<'_>]) -> Result<Box<dyn Rows + 'c>>;
 
+    /// Lets the database prepare a statement for so many parameters, and does not run it: tells what is wrong with it, else
+    /// the columns of the rows that it would yield. It changes nothing, and leaves an open transaction as it was. Where the database
+    /// cannot prepare a statement of that sort, nothing is found wrong with it.
+    fn describe(&mut self, sql: &str, params: usize) -> Result<Vec<Column>>;
+
     /// Opens the fastest exact bulk path into a table. Inside a transaction the rows belong to it; outside,
     /// [`Loader::finish`] commits them. A loader that is dropped unfinished leaves nothing behind.
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>>;

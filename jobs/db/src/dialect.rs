@@ -7,6 +7,11 @@ pub trait Dialect: Send + Sync {
     /// The database's name in messages, such as `sqlite`.
     fn name(&self) -> &'static str;
 
+    /// Whether its errors tell a table or column that is not there from a statement that is not understood.
+    fn tells_missing(&self) -> bool {
+        true
+    }
+
     /// An identifier in quotes, with quotes inside it doubled.
     fn quote(&self, identifier: &str) -> String {
         format!("\"{}\"", identifier.replace('"', "\"\""))

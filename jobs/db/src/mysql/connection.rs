@@ -9,8 +9,8 @@ use super::login;
 use super::rows::MysqlRows;
 use super::transactions;
 use crate::{
-    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
-    TableInfo, TableName, Transactions, Url,
+    Canceller, Cell, Column, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result,
+    Rows, TableInfo, TableName, Transactions, Url,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,6 +116,10 @@ impl Connection for MysqlConnection {
             .as_mut()
             .ok_or_else(|| super::fault::fault(&action, ErrorKind::Timeout, lost()))?;
         Ok(Box::new(MysqlRows::start(link, sql, params, action)?))
+    }
+
+    fn describe(&mut self, sql: &str, params: usize) -> Result<Vec<Column>> {
+        self.with("preparing a statement", |link| link.describe(sql, params))
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {

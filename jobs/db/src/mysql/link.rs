@@ -3,8 +3,9 @@
 
 use super::fault::{Trouble, fault};
 use super::offer::Offer;
+use super::rows::described;
 use super::stop::Stopper;
-use crate::{Cell, Error, ErrorKind};
+use crate::{Cell, Column, Error, ErrorKind};
 use bytes::Bytes;
 use mysql_async::consts::StatusFlags;
 use mysql_async::prelude::Queryable;
@@ -194,6 +195,23 @@ impl Link {
             }
             Ok(done)
         })
+    }
+
+    /// Prepares a statement and lets go of it; the columns of its rows.
+    pub(super) fn describe(&mut self, sql: &str, params: usize) -> Result<Vec<Column>, Trouble> {
+        let columns = self.statement(async |conn| {
+            let Some(statement) = prepare(conn, sql, params).await? else {
+                return Ok(Vec::new());
+            };
+            let columns = statement.columns();
+            conn.close(statement).await?;
+            Ok(columns.iter().map(|column| described(column).0).collect())
+        });
+        // the driver takes the answer to a PREPARE for the end of a statement, whose flags say whether a transaction is open
+        if !matches!(columns, Err(Trouble::Broken(..) | Trouble::Silent)) {
+            self.say("DO 0")?;
+        }
+        columns
     }
 
     /// Runs a LOAD DATA LOCAL that `sql` makes of the name its rows are offered under; the rows come back.

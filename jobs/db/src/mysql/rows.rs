@@ -114,7 +114,7 @@ impl<'c> MysqlRows<'c> {
             stopper.rest();
             super::fault::fault(&action, stopper.verdict(), trouble)
         })?;
-        let (columns, shapes) = opened.columns.iter().map(describe).unzip();
+        let (columns, shapes) = opened.columns.iter().map(described).unzip();
         let mut rows = MysqlRows {
             runtime: &link.runtime,
             stopper,
@@ -202,7 +202,7 @@ fn weight(row: &mysql_async::Row) -> usize {
     (0..row.len()).map(bytes).sum()
 }
 
-fn describe(column: &mysql_async::Column) -> (Column, Shape) {
+pub(super) fn described(column: &mysql_async::Column) -> (Column, Shape) {
     let shape = Shape::new(
         column.column_type() as u8,
         column.flags().bits(),

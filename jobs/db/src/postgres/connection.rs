@@ -6,14 +6,14 @@ use super::fault::{Trouble, fault};
 use super::loader::PostgresLoader;
 use super::login::log_in;
 use super::param::Given;
-use super::rows::PostgresRows;
+use super::rows::{PostgresRows, described};
 use super::session::{Session, Standing};
 use super::transactions;
 use super::verb;
 use crate::statement::ending_transaction;
 use crate::{
-    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
-    TableInfo, TableName, Transactions, Url,
+    Canceller, Cell, Column, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result,
+    Rows, TableInfo, TableName, Transactions, Url,
 };
 use futures_util::future::join;
 use std::sync::Arc;
@@ -107,6 +107,25 @@ impl PostgresConnection {
         })
     }
 
+    /// Prepares a statement; a refusal is undone alone, as in [`Self::change`].
+    fn prepare_only(&self, sql: &str, params: usize) -> Result<Statement, Trouble> {
+        let session = &self.session;
+        let guarded = matches!(session.standing, Standing::Open | Standing::Snapshot);
+        session.wait(session.also(guarded, "SAVEPOINT statement"))?;
+        let prepared = session
+            .wait(session.client().prepare(sql))
+            .and_then(|statement| session.fit(&statement, params).map(|()| statement));
+        if guarded
+            && matches!(
+                prepared,
+                Ok(_) | Err(Trouble::Refused(_) | Trouble::Unfit(_))
+            )
+        {
+            session.wait(session.also(true, UNDO))?;
+        }
+        prepared
+    }
+
     /// Whether a transaction is open, after a text that may have begun or ended one: a savepoint can stand in one only.
     fn look_around(&mut self) {
         let session = &mut self.session;
@@ -182,6 +201,14 @@ impl Connection for PostgresConnection {
         let action = self.action("querying");
         let rows = PostgresRows::start(&mut self.session, sql, params, action)?;
         Ok(Box::new(rows))
+    }
+
+    fn describe(&mut self, sql: &str, params: usize) -> Result<Vec<Column>> {
+        self.session.watch.start();
+        let prepared = self.prepare_only(sql, params);
+        self.session.watch.rest();
+        let statement = prepared.map_err(|trouble| self.fault("preparing a statement", trouble))?;
+        Ok(statement.columns().iter().map(described).collect())
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {

@@ -69,6 +69,16 @@ pub(super) struct PostgresRows<'c> {
     over: bool,
 }
 
+/// What the server tells of a column.
+pub(super) fn described(column: &tokio_postgres::Column) -> Column {
+    let oid = column.type_().oid();
+    Column {
+        name: column.name().to_owned(),
+        kind: kind(oid),
+        declared: declared(oid, column.type_modifier()),
+    }
+}
+
 impl<'c> PostgresRows<'c> {
     /// Runs a query up to its first row.
     pub(super) fn start(
@@ -166,14 +176,9 @@ impl<'c> PostgresRows<'c> {
 
     fn describe(&mut self, statement: &Statement) {
         for column in statement.columns() {
-            let oid = column.type_().oid();
-            self.columns.push(Column {
-                name: column.name().to_owned(),
-                kind: kind(oid),
-                declared: declared(oid, column.type_modifier()),
-            });
+            self.columns.push(described(column));
             self.types.push(column.type_().clone());
-            self.spellings.push(spelling(oid));
+            self.spellings.push(spelling(column.type_().oid()));
             self.rewritten.push(None);
         }
     }

@@ -4,11 +4,11 @@ use super::dialect::Sqlite;
 use super::dictionary;
 use super::fault::{fault, refused};
 use super::loader::SqliteLoader;
-use super::rows::SqliteRows;
+use super::rows::{SqliteRows, columns};
 use super::watch::{STEPS, Watch};
 use crate::{
-    Canceller, Cell, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result, Rows,
-    TableInfo, TableName, Url,
+    Canceller, Cell, Column, Connection, Dialect, Error, ErrorKind, Load, Loader, Options, Result,
+    Rows, TableInfo, TableName, Url,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -191,6 +191,21 @@ impl Connection for SqliteConnection {
             .map_err(|error| refused(&action, &self.watch, error))?;
         bind(&mut statement, params).map_err(|error| fault(&action, &self.watch, error))?;
         Ok(Box::new(SqliteRows::start(statement, &self.watch, action)?))
+    }
+
+    fn describe(&mut self, sql: &str, params: usize) -> Result<Vec<Column>> {
+        self.watch.start();
+        let action = self.action("preparing a statement");
+        let statement = self
+            .inner
+            .prepare(sql)
+            .map_err(|error| refused(&action, &self.watch, error))?;
+        let expected = statement.parameter_count();
+        if expected != params {
+            let error = rusqlite::Error::InvalidParameterCount(params, expected);
+            return Err(fault(action, &self.watch, error));
+        }
+        Ok(columns(&statement))
     }
 
     fn load<'c>(&'c mut self, into: &Load<'_>) -> Result<Box<dyn Loader + 'c>> {

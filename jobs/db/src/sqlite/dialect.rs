@@ -9,6 +9,10 @@ impl Dialect for Sqlite {
         "sqlite"
     }
 
+    fn tells_missing(&self) -> bool {
+        false
+    }
+
     fn placeholder(&self, number: usize) -> String {
         format!("?{number}")
     }

@@ -4,9 +4,9 @@ use super::fault::fault;
 use super::kind::kind;
 use super::watch::Watch;
 use crate::{Cell, Cells, Column, Error, ErrorKind, Kind, Result, Row, Rows, form};
-use rusqlite::CachedStatement;
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Statement};
 use self_cell::{MutBorrow, self_cell};
 use std::ops::Range;
 
@@ -136,7 +136,7 @@ impl<'c> SqliteRows<'c> {
     }
 }
 
-fn columns(statement: &CachedStatement<'_>) -> Vec<Column> {
+pub(super) fn columns(statement: &Statement<'_>) -> Vec<Column> {
     let of = |column: rusqlite::Column<'_>| {
         let declared = column.decl_type().unwrap_or_default().to_owned();
         Column {

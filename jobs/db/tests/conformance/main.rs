@@ -37,7 +37,7 @@ macro_rules! backend {
                 generated_and_left_out_columns, a_wrong_row_or_column_is_an_error, many_rows,
                 a_key_twice_in_one_load_keeps_the_last, bad_rows_among_many_are_found_one_by_one;
             transactions: rollback_undoes, commit_keeps, a_snapshot_stays_the_same, readers_see_no_unfinished_work,
-                counts_of_changes, batches, a_refused_statement_leaves_the_transaction_as_it_was, a_query_left_early_costs_nothing_else;
+                counts_of_changes, batches, what_is_described_is_not_run, a_refused_statement_leaves_the_transaction_as_it_was, a_query_left_early_costs_nothing_else;
             dictionary: tells_columns_and_keys, what_it_makes_it_reads, names_of_all_sorts, tables_and_views;
             faults: kinds, a_lock_is_transient, no_database, params_must_fit;
             limits: cancel_stops_within_a_second, a_long_statement_times_out, a_slow_reader_does_not_time_out;

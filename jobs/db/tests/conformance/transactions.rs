@@ -1,7 +1,7 @@
 //! Transactions, snapshots, counts.
 
 use crate::place::{Place, count, load, value};
-use db::{Kind, Mode};
+use db::{ErrorKind, Kind, Mode};
 
 fn one(place: &Place) -> Box<dyn db::Connection> {
     let mut connection = place.connect();
@@ -167,4 +167,44 @@ pub(crate) fn a_query_left_early_costs_nothing_else(place: &Place) {
         value(&mut *connection, "SELECT v FROM t WHERE id = 1").as_deref(),
         Some("kept")
     );
+}
+
+/// Outside a transaction and within one, which goes on after what was refused.
+pub(crate) fn what_is_described_is_not_run(place: &Place) {
+    let mut connection = one(place);
+    for within in [false, true] {
+        if within {
+            connection.begin().unwrap();
+        }
+        let first = connection.dialect().placeholder(1);
+        let writes = format!("DELETE FROM t WHERE v = {first}");
+        assert_eq!(connection.describe(&writes, 1).unwrap(), []);
+        assert!(connection.describe(&writes, 2).is_err());
+        let makes = "CREATE TEMPORARY TABLE made AS SELECT id FROM t";
+        assert_eq!(connection.describe(makes, 0).unwrap(), []);
+        let columns = connection.describe("SELECT id, v AS w FROM t", 0).unwrap();
+        let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names, ["id", "w"]);
+        let missing = if connection.dialect().name() == "sqlite" {
+            ErrorKind::Syntax
+        } else {
+            ErrorKind::Missing
+        };
+        for (wrong, kind) in [
+            ("DELET FROM t", ErrorKind::Syntax),
+            ("DELETE FROM made", missing),
+            ("UPDATE t SET w = 1", missing),
+        ] {
+            assert_eq!(
+                connection.describe(wrong, 0).unwrap_err().kind(),
+                kind,
+                "{wrong}"
+            );
+        }
+        assert_eq!(connection.in_transaction(), within);
+        assert_eq!(count(&mut *connection), "1");
+    }
+    connection.execute("DELETE FROM t", &[]).unwrap();
+    connection.commit().unwrap();
+    assert_eq!(count(&mut *connection), "0");
 }
