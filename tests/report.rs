@@ -274,8 +274,70 @@ fn a_window_is_run_again_by_hand() {
     assert_eq!(in_files(&lab.path("out")).len(), 6);
     assert_eq!(
         lab.good("jobs", ["state", "hourly", "show"]),
-        "upto = \"2026-01-01T06:00:00Z\"\n"
+        "after-reset = {\"from\":\"start\"}\nupto = \"2026-01-01T06:00:00Z\"\n"
     );
     let told = lab.good("jobs", ["run", &file, "--dry-run"]);
     assert!(told.contains("0 windows due"), "{told}");
+}
+
+/// The statements of a right report are found right, those of a wrong one wrong, and nothing is changed.
+fn is_looked_at(lab: &Lab, place: &Place) {
+    place.ask("CREATE TABLE daily (day DATE, amount INT)");
+    place.ask("CREATE TABLE sale (day DATE, amount INT)");
+    place.ask("INSERT INTO daily VALUES ('2026-01-01', 7)");
+    let file = |steps: &str| {
+        lab.write(
+            "look.xml",
+            format!(
+                r#"<report name="look"><database url="{}"/><period size="day" start="2026-01-01" form="date" most="1"/>{steps}</report>"#,
+                place.url()
+            ),
+        )
+    };
+    let delete = "<step>DELETE FROM daily WHERE day = :from</step>";
+    let insert = "<step>INSERT INTO daily SELECT day, sum(amount) FROM sale WHERE day >= :from AND day &lt; :to GROUP BY day</step>";
+    let select =
+        r#"<select>SELECT * FROM daily WHERE day = :from</select><output dir="out" file="D"/>"#;
+    let right = file(&format!("{delete}{insert}{select}"));
+    lab.good("jobs", [Path::new("check"), &right]);
+    let right = right.to_string_lossy().into_owned();
+    let told = lab.good("jobs", ["run", &right, "--dry-run"]);
+    assert!(
+        told.contains("2 columns of <select>: day, amount"),
+        "{told}"
+    );
+    let temporary = "<step>CREATE TEMPORARY TABLE made AS SELECT * FROM daily WHERE day = :from</step><step>DELETE FROM made WHERE amount = 3</step>";
+    let right = file(&format!("{temporary}{select}"))
+        .to_string_lossy()
+        .into_owned();
+    let told = lab.good("jobs", ["run", &right, "--dry-run"]);
+    let later = "step[2]: cannot be looked at before step[1] has run";
+    assert!(told.contains(later), "{told}");
+    for wrong in [
+        "<step>DELET FROM daily</step>".to_owned(),
+        format!("{delete}<step>DELETE FROM dayly</step>"),
+        format!("{delete}{insert}{}", select.replace('*', "price")),
+    ] {
+        let file = file(&wrong);
+        let found = lab.run("jobs", [Path::new("check"), &file]);
+        assert_eq!(found.status.code(), Some(78), "{wrong}: {found:?}");
+    }
+    let left = place.ask(if matches!(place, Place::Sqlite(_)) {
+        "SELECT CAST(sum(amount) AS TEXT) FROM daily"
+    } else {
+        "SELECT CAST(sum(amount) AS CHAR(9)) FROM daily"
+    });
+    assert_eq!(left.trim(), "7");
+}
+
+#[test]
+fn reports_are_looked_at_on_each_database() {
+    let lab = Lab::new();
+    is_looked_at(&lab, &Place::Sqlite(lab.path("look.db")));
+    for server in [services::postgres(), services::mariadb()] {
+        is_looked_at(
+            &lab,
+            &Place::Server(services::database(server, "report_look")),
+        );
+    }
 }

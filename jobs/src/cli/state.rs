@@ -11,7 +11,7 @@ use crate::{
     home,
     job::Count,
     lock::Lock,
-    state::{Changes, State},
+    state::State,
     world::state_file,
 };
 
@@ -49,18 +49,19 @@ pub(super) fn set(
     })
 }
 
-/// Forgets everything.
+/// Forgets everything. What a job keeps elsewhere, its next run puts back.
 pub(super) fn reset(home: Option<&Path>, job: &str) -> Result<String, Error> {
     let home = home::find(home)?;
     let _lock = Lock::take(&home.state, job)?;
     let mut state = open(&home, job)?;
-    let all = state.all()?;
-    let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
-    let changes = all
-        .into_iter()
-        .fold(Changes::new(), |changes, (name, _)| changes.delete(&name));
-    state.commit(changes)?;
-    Ok(format!("{job} has forgotten {}\n", Count(count, "value")))
+    let reset = state.reset()?;
+    let count = u64::try_from(reset.forgotten).unwrap_or(u64::MAX);
+    let mut out = format!("{job} has forgotten {}\n", Count(count, "value"));
+    for (name, value) in reset.orders {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name} = {value}: the next run goes by that");
+    }
+    Ok(out)
 }
 
 fn open(home: &Home, job: &str) -> Result<State, Error> {

@@ -49,6 +49,15 @@ fn every_file_here_is_in_the_list() {
     assert_eq!(files, names);
 }
 
+/// A comment cannot hold two hyphens: texts that have them come out broken up.
+#[test]
+fn no_text_for_a_job_file_is_broken_up() {
+    for kind in KINDS {
+        let text = list::template_of(kind).unwrap();
+        assert!(!text.contains("- -"), "{text}");
+    }
+}
+
 #[test]
 fn every_sample_is_a_file_in_etc_and_makes_a_job() {
     for kind in KINDS {

@@ -6,7 +6,7 @@
 mod fake;
 mod file;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -15,6 +15,10 @@ use crate::{
     disk::{Disk, FakeDisk, folder},
     error::Error,
 };
+
+/// What a reset puts in the place of all that is forgotten: names with JSON values. A job that keeps something elsewhere too (a cursor in a
+/// database) finds there that it has to be put back. It stays over resets.
+pub const AFTER_RESET: &str = "after-reset";
 
 /// A job's memory.
 pub struct State(Box<dyn Store>);
@@ -28,6 +32,15 @@ trait Store: Send {
     fn list(&self) -> Result<Vec<(String, String)>, Error>;
     fn each(&self, prefix: &str, each: &mut Each<'_>) -> Result<(), Error>;
     fn apply(&mut self, changes: &[(String, Option<String>)]) -> Result<(), Error>;
+}
+
+/// What a reset did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// How many values are gone.
+    pub forgotten: usize,
+    /// What the next run finds, and has to do itself.
+    pub orders: BTreeMap<String, Value>,
 }
 
 /// Changes that happen all together or not at all.
@@ -153,14 +166,26 @@ impl State {
             .collect())
     }
 
-    /// Forgets everything, durably.
+    /// Forgets everything, durably, but for [`AFTER_RESET`] and what that says.
     ///
     /// # Errors
-    /// When that cannot be made durable.
-    pub fn reset(&mut self) -> Result<(), Error> {
-        let names = self.0.list()?.into_iter();
-        self.0
-            .apply(&names.map(|(name, _)| (name, None)).collect::<Vec<_>>())
+    /// When that cannot be made durable, or what is to stay cannot be read.
+    pub fn reset(&mut self) -> Result<Reset, Error> {
+        let orders: BTreeMap<String, Value> = self.get(AFTER_RESET)?.unwrap_or_default();
+        let names = self.0.list()?.into_iter().map(|(name, _)| name);
+        let forgotten: Vec<String> = names.filter(|name| name != AFTER_RESET).collect();
+        let mut changes = Changes::new();
+        for name in &forgotten {
+            changes = changes.delete(name);
+        }
+        for (name, value) in &orders {
+            changes = changes.set(name, value)?;
+        }
+        self.commit(changes)?;
+        Ok(Reset {
+            forgotten: forgotten.len(),
+            orders,
+        })
     }
 }
 
@@ -211,8 +236,23 @@ mod tests {
             [("plan", r#"["a",1]"#), ("站", r#""x""#)].map(|(a, b)| (a.to_owned(), b.to_owned()))
         );
         state.delete("plan").unwrap();
-        state.reset().unwrap();
+        assert_eq!(state.reset().unwrap().forgotten, 1);
         assert_eq!(state.all().unwrap(), []);
+        let orders = BTreeMap::from([("from".to_owned(), Value::from("start"))]);
+        state.set(AFTER_RESET, &orders).unwrap();
+        state.set("upto", &7).unwrap();
+        for forgotten in [1, 1] {
+            let reset = Reset {
+                forgotten,
+                orders: orders.clone(),
+            };
+            assert_eq!(state.reset().unwrap(), reset);
+            let names: Vec<_> = state.all().unwrap().into_iter().map(|one| one.0).collect();
+            assert_eq!(names, [AFTER_RESET, "from"]);
+        }
+        state
+            .commit(Changes::new().delete(AFTER_RESET).delete("from"))
+            .unwrap();
     }
 
     #[test]

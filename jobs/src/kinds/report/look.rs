@@ -1,7 +1,8 @@
-//! What `jobs check` and `--dry-run` tell of a report: statements planned by the database, never run; windows that are due. Changes nothing.
+//! What `jobs check` and `--dry-run` tell of a report: statements prepared by the database, never run; windows that are due. Changes nothing.
 
 use db::{Connection, ErrorKind};
 
+use super::calendar::Window;
 use super::params::{Mode, Target};
 use super::rows::{columns_of, key_of, table_of};
 use super::sql::{Script, Statement, Values};
@@ -14,7 +15,7 @@ use crate::job;
 const SHOWN: usize = 20;
 
 impl Report {
-    /// Lets the databases plan every statement, and holds the query's columns against the table.
+    /// Lets the databases prepare every statement, and holds the query's columns against the table.
     pub(super) fn look(&self, cx: &mut Context, report: &mut job::Report) -> Result<(), Error> {
         let mut source = cx.connect_source(&self.params.database.url)?;
         let script = match Script::new(&self.params, source.dialect()) {
@@ -27,13 +28,7 @@ impl Report {
         if !script.all().any(Statement::is_windowed) {
             report.note("no statement speaks of :from or :to: each window would do the same");
         }
-        let Some(window) = self.line.window(self.line.start()) else {
-            return Ok(());
-        };
-        let values = Values::of(&self.params, &self.line, &window);
-        source.begin_snapshot()?;
-        let columns = plan(&mut *source, &script, &values, report)?;
-        source.rollback()?;
+        let columns = prepare(&mut *source, &script, report)?;
         match self.params.target() {
             Target::Beside(into) => self.fits(&mut *source, into, columns, report),
             Target::Elsewhere(into, url) => {
@@ -98,9 +93,12 @@ impl Report {
             &mut *source,
             other.as_deref_mut(),
         )?;
+        if let Some(ordered) = self.ordered(cx)? {
+            upto = ordered;
+        }
         let mut windows = Vec::new();
         match self.only {
-            Some(only) => windows.extend(self.line.around(only)),
+            Some(only) => windows.push(self.alone(cx, only)?),
             None => {
                 let most = usize::try_from(self.params.period.most)
                     .ok()
@@ -123,16 +121,12 @@ impl Report {
             let values = Values::of(&self.params, &self.line, window);
             for statement in script.all() {
                 report.note(format!("  {}: {}", statement.at, statement.sql.trim()));
-                report.note(format!("  with {}", statement.shown(&values)));
+                if statement.count() > 0 {
+                    report.note(format!("  with {}", statement.shown(&values)));
+                }
             }
-            if let Target::Files(output) = self.params.target() {
-                report.note(format!(
-                    "  would write {}/{}_{}.{}",
-                    cx.path(&output.dir).display(),
-                    output.file,
-                    self.line.label(window),
-                    output.format.ending()
-                ));
+            if let Some(told) = self.destination(cx, window) {
+                report.note(format!("  would write {told}"));
             }
         }
         if windows.len() > SHOWN {
@@ -140,49 +134,87 @@ impl Report {
         }
         Ok(())
     }
+
+    /// Where the rows of a window go, for people.
+    fn destination(&self, cx: &Context, window: &Window) -> Option<String> {
+        let into = match self.params.target() {
+            Target::Nothing => return None,
+            Target::Files(output) => {
+                return Some(format!(
+                    "{}/{}_{}.{}",
+                    cx.path(&output.dir).display(),
+                    output.file,
+                    self.line.label(window),
+                    output.format.ending()
+                ));
+            }
+            Target::Beside(into) | Target::Elsewhere(into, _) => into,
+        };
+        let place = match self.params.target() {
+            Target::Elsewhere(_, url) => match db::Url::parse(url) {
+                Ok(url) => format!(" of {}", url.redacted()),
+                Err(_) => " of another database".to_owned(),
+            },
+            _ => String::new(),
+        };
+        let mode = match into.mode {
+            Mode::Insert => "insert".to_owned(),
+            Mode::Upsert => "upsert".to_owned(),
+            Mode::Replace => format!("replace by {}", into.by.as_deref().unwrap_or_default()),
+        };
+        Some(format!("into the table {}{place}, mode {mode}", into.table))
+    }
 }
 
-/// Lets the database plan the statements; tells the query's columns. A statement that makes something for later ones (a temporary table)
-/// cannot be planned, nor can what comes behind it.
-fn plan(
+/// Lets the database prepare the statements; tells the query's columns. What an earlier step makes (a temporary table) is not there yet: a
+/// statement that misses something may be right all the same, and the report says so.
+fn prepare(
     db: &mut dyn Connection,
     script: &Script,
-    values: &Values,
     report: &mut job::Report,
 ) -> Result<Option<Vec<String>>, Error> {
-    for step in &script.steps {
-        if !step.is_explainable() {
-            report.note(format!("{}: not looked at, nor what comes behind it: no database plans it without running it", step.at));
-            return Ok(None);
+    let mut maker: Option<&Statement> = None;
+    let mut columns = None;
+    for statement in script.all() {
+        match db.describe(&statement.sql, statement.count()) {
+            Ok(found) => columns = Some(found),
+            Err(error) => match maker {
+                Some(maker) if may_lack(&*db, &error) => {
+                    report.note(format!(
+                        "{}: cannot be looked at before {} has run",
+                        statement.at, maker.at
+                    ));
+                    columns = None;
+                }
+                _ => {
+                    wrong(statement, error, report)?;
+                    columns = None;
+                }
+            },
         }
-        let explained = db
-            .query(&format!("EXPLAIN {}", step.sql), &step.cells(values))
-            .and_then(|mut rows| rows.fetch().map(drop));
-        if let Err(error) = explained {
-            wrong(step, error, report)?;
-            return Ok(None);
+        if statement.makes() {
+            maker = Some(statement);
         }
     }
-    let Some(select) = &script.select else {
+    let Some(columns) = columns.filter(|columns| script.select.is_some() && !columns.is_empty())
+    else {
         return Ok(None);
     };
-    let none = format!("SELECT * FROM ({}\n) q WHERE 1 = 0", select.sql);
-    let columns = db.query(&none, &select.cells(values)).map(|rows| {
-        rows.columns()
-            .iter()
-            .map(|column| column.name.clone())
-            .collect::<Vec<_>>()
-    });
-    match columns {
-        Ok(columns) => {
-            report.note(format!(
-                "{} of <select>: {}",
-                job::Count(columns.len() as u64, "column"),
-                columns.join(", ")
-            ));
-            Ok(Some(columns))
-        }
-        Err(error) => wrong(select, error, report).map(|()| None),
+    let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+    report.note(format!(
+        "{} of <select>: {}",
+        job::Count(columns.len() as u64, "column"),
+        columns.join(", ")
+    ));
+    Ok(Some(columns))
+}
+
+/// Whether it may be that something is missing. SQLite's codes do not tell that from bad grammar.
+fn may_lack(db: &dyn Connection, error: &db::Error) -> bool {
+    match error.kind() {
+        ErrorKind::Missing => true,
+        ErrorKind::Syntax => !db.dialect().tells_missing(),
+        _ => false,
     }
 }
 

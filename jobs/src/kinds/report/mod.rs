@@ -6,7 +6,8 @@
 //! reader never sees half a file, and a file that is written again has the same name.
 //! **Where it ends.** A window is what the database held when it ran: rows that come later than `delay` are not in it, until an operator runs it again
 //! (`--set period.only=TIME`, or `jobs state JOB set from TIME` for all windows from there on). A step that reaches out of its transaction (another server, a sequence, a
-//! table without transactions) is beyond it. For files the cursor is in the job's state: resetting that begins at `start` again, with the same names.
+//! table without transactions) is beyond it. `jobs state JOB reset` begins at `start` again, wherever the cursors are, and so does `set from start`;
+//! a state file that was lost repeats nothing where the cursor is in a database.
 
 mod calendar;
 mod ledger;
@@ -18,6 +19,9 @@ mod size;
 mod sql;
 mod window;
 
+use std::collections::BTreeMap;
+
+use chrono::SecondsFormat;
 use db::Connection;
 
 use crate::context::Context;
@@ -26,7 +30,7 @@ use crate::error::Error;
 use crate::job::{Invalid, Job, Tally};
 use crate::link::Link;
 use crate::publish::sweep_drafts;
-use crate::state::Changes;
+use crate::state::{AFTER_RESET, Changes};
 use calendar::{Line, Position, Window};
 use ledger::Part;
 use params::{Params, Target};
@@ -114,6 +118,7 @@ impl Report {
             _ => None,
         };
         let begin = begin.unwrap_or_else(|| self.line.write(self.line.start()));
+        remember_reset(cx)?;
         let job = cx.job();
         let _step = cx.step("preparing the cursor", rows::STEP);
         if let Some(other) = &mut other {
@@ -146,10 +151,7 @@ impl Report {
         let mut tally = bench.resume()?;
         self.sweep(bench.cx)?;
         if let Some(only) = self.only {
-            let window = self
-                .line
-                .around(only)
-                .ok_or_else(|| Error::Invalid("period.only: there is no such window".to_owned()))?;
+            let window = self.alone(bench.cx, only)?;
             tally += bench.run(&window, true)?.unwrap_or_default();
             log::info!("{} once more: {tally}", self.line.title(&window));
             return Ok(tally);
@@ -192,15 +194,44 @@ impl Report {
         (cx.now() >= over).then_some(window)
     }
 
+    /// The window around a time, if it is over: its rows are not all there before.
+    fn alone(&self, cx: &Context, only: Position) -> Result<Window, Error> {
+        let window = self
+            .line
+            .around(only)
+            .ok_or_else(|| Error::Invalid("period.only: there is no such window".to_owned()))?;
+        match self.line.over(&window) {
+            Some(over) if over <= cx.now() => Ok(window),
+            over => Err(Error::Invalid(format!(
+                "period.only: the window {} is not over yet{}",
+                self.line.title(&window),
+                over.map_or(String::new(), |over| format!(
+                    ": it ends at {}",
+                    over.to_rfc3339_opts(SecondsFormat::Secs, true)
+                ))
+            ))),
+        }
+    }
+
+    /// Where an operator wants the report to go on.
+    fn ordered(&self, cx: &mut Context) -> Result<Option<Position>, Error> {
+        let Some(order) = cx.state()?.get::<String>(memory::FROM)? else {
+            return Ok(None);
+        };
+        if order == memory::START {
+            return Ok(Some(self.line.start()));
+        }
+        let position = self.line.read(&order);
+        position
+            .map(Some)
+            .map_err(|why| Error::Invalid(format!("the state from: {why}")))
+    }
+
     /// Puts the cursors where an operator wants them. Repeated after a crash it does the same.
     fn obey(&self, bench: &mut Bench<'_>) -> Result<(), Error> {
-        let Some(order) = bench.cx.state()?.get::<String>(memory::FROM)? else {
+        let Some(position) = self.ordered(bench.cx)? else {
             return Ok(());
         };
-        let position = self
-            .line
-            .read(&order)
-            .map_err(|why| Error::Invalid(format!("the state from: {why}")))?;
         let upto = self.line.write(position);
         bench.forget()?;
         let (job, now) = (bench.cx.job().to_owned(), bench.cx.now());
@@ -257,6 +288,20 @@ fn cursor(
             .read(&upto)
             .map_err(|why| Error::Data(format!("the cursor: {why}"))),
     }
+}
+
+/// Sees to it that a reset of the job's state reaches cursors in databases, before there are any.
+fn remember_reset(cx: &mut Context) -> Result<(), Error> {
+    let orders = BTreeMap::from([(memory::FROM.to_owned(), memory::START.to_owned())]);
+    if cx
+        .state()?
+        .get::<BTreeMap<String, String>>(AFTER_RESET)?
+        .as_ref()
+        == Some(&orders)
+    {
+        return Ok(());
+    }
+    cx.state()?.set(AFTER_RESET, &orders)
 }
 
 fn invalid(invalid: Invalid) -> Error {

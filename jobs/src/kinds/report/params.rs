@@ -64,7 +64,8 @@ pub(super) struct Period {
     /// How many windows a run may catch up with; 0: all that are due.
     #[serde(default)]
     pub(super) most: u64,
-    /// Runs just the window that this time lies in, once more, and leaves the cursor alone: for `jobs run FILE --set period.only=2026-01-05`.
+    /// Runs just the window that this time lies in, once more, and leaves the cursor alone; it has to be over. Belongs on the command line of `jobs run`, as
+    /// a value set for that run: `period.only=2026-01-05`.
     pub(super) only: Option<String>,
 }
 

@@ -88,11 +88,16 @@ impl Statement {
             .any(|name| end_of_window(name, Form::Utc).is_some())
     }
 
-    /// Whether every database can plan it without running it.
-    pub(super) fn is_explainable(&self) -> bool {
-        matches!(
+    /// How many placeholders it has.
+    pub(super) fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether it may make what later statements need: a table, a column.
+    pub(super) fn makes(&self) -> bool {
+        !matches!(
             self.head.words.first().map(String::as_str),
-            Some("SELECT" | "WITH" | "VALUES" | "INSERT" | "UPDATE" | "DELETE" | "REPLACE")
+            Some("INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "MERGE" | "DROP" | "WITH" | "VALUES")
         )
     }
 }

@@ -86,6 +86,33 @@ fn a_run_does_no_more_windows_than_it_may() {
     assert_eq!(text(&db, LOGGED).split(' ').count(), 4);
 }
 
+#[test]
+fn a_window_is_not_run_alone_before_it_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = source(dir.path());
+    let mut report = try_job(&format!(
+        r#"<report><database url="sqlite:s.db"/><period size="day" start="2026-01-01" only="2026-01-03"/>{LOG}</report>"#
+    ))
+    .unwrap();
+    let mut cx = Context::fake_on(&FakeDisk::new(), dir.path());
+    cx.set_now(at("2026-01-03T23:59:59Z"));
+    let early = report.run(&mut cx).unwrap_err();
+    assert_eq!(early.exit_code(), 78);
+    assert_eq!(
+        early.chain(),
+        "period.only: the window 2026-01-03 to 2026-01-04 (UTC) is not over yet: it ends at 2026-01-04T00:00:00Z"
+    );
+    assert!(
+        report
+            .dry_run(&mut cx, &mut job::Report::default())
+            .is_err()
+    );
+    assert_eq!(text(&db, LOGGED), "");
+    cx.set_now(at("2026-01-04T00:00:00Z"));
+    report.run(&mut cx).unwrap();
+    assert_eq!(text(&db, LOGGED), "03:24");
+}
+
 /// Rows that go beside the source are in the transaction of the steps; each mode does what it says when a window runs again.
 #[test]
 fn rows_go_into_a_table_as_the_mode_says() {
@@ -208,6 +235,39 @@ fn an_operator_sends_a_report_back_and_ahead() {
     assert_eq!(report.run(&mut cx).unwrap_err().exit_code(), 78);
 }
 
+/// Also where the cursors are in databases, and beside a pending draft.
+#[test]
+fn a_reset_begins_anew_wherever_the_cursors_are() {
+    let elsewhere = format!("{LOG}{SELECT}<into table=\"daily\" url=\"sqlite:t.db\"/>");
+    for body in [LOG, &elsewhere] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = source(dir.path());
+        let other = rusqlite::Connection::open(dir.path().join("t.db")).unwrap();
+        other
+            .execute_batch("CREATE TABLE daily (day TEXT, amount INTEGER)")
+            .unwrap();
+        let mut cx = Context::fake_on(&FakeDisk::new(), dir.path());
+        cx.set_now(at("2026-01-03T12:00:00Z"));
+        let ends = "01:24 02:24";
+        daily(body).run(&mut cx).unwrap();
+        assert_eq!(text(&db, LOGGED), ends);
+        cx.state().unwrap().reset().unwrap();
+        let mut seen = job::Report::default();
+        daily(body).dry_run(&mut cx, &mut seen).unwrap();
+        let due = "2 windows due".to_owned();
+        assert!(seen.notes.contains(&due), "{:?}", seen.notes);
+        daily(body).run(&mut cx).unwrap();
+        daily(body).run(&mut cx).unwrap();
+        assert_eq!(text(&db, LOGGED), format!("{ends} {ends}"));
+        cx.state().unwrap().set("from", &"2026-01-02").unwrap();
+        daily(body).run(&mut cx).unwrap();
+        assert_eq!(text(&db, LOGGED), format!("{ends} {ends} 02:24"));
+        if body != LOG {
+            assert_eq!(text(&other, DAILY), "01:276 01:276 02:852 02:852 02:852");
+        }
+    }
+}
+
 #[test]
 fn a_look_changes_nothing_and_finds_what_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
@@ -260,6 +320,18 @@ fn a_look_changes_nothing_and_finds_what_is_wrong() {
         at("<select>SELECT 1 AS sales</select><into table=\"log\" mode=\"upsert\"/>"),
         ["into.mode"]
     );
+    // what a step makes is not there yet, which is no fault
+    let (problems, notes) = look(
+        "<step>DELETE FROM log WHERE day = :from</step><step>CREATE TEMP TABLE x AS SELECT 1 AS amount</step><step>DELETE FROM x WHERE amount = 2</step><select>SELECT * FROM x</select><into table=\"daily\" url=\"sqlite:s.db?mode=rw\" mode=\"upsert\"/>",
+    );
+    assert_eq!(problems, []);
+    for part in [
+        "step[3]: cannot be looked at before step[2] has run",
+        "select: cannot be looked at before step[2] has run",
+        "would write into the table daily of sqlite:s.db, mode upsert",
+    ] {
+        assert!(notes.contains(part), "{part}\n{notes}");
+    }
     let tables = text(
         &db,
         "SELECT count(*) || '' FROM sqlite_schema WHERE name = 'procctl_report'",

@@ -31,6 +31,8 @@ pub(super) mod memory {
     pub(in super::super) const PENDING: &str = "pending";
     /// An operator's order: go on from here.
     pub(in super::super) const FROM: &str = "from";
+    /// The order for the beginning; also what a reset of the state leaves behind.
+    pub(in super::super) const START: &str = "start";
 }
 
 /// A window whose rows are durable in a draft.
