@@ -58,7 +58,7 @@ pub struct BadRow {
     /// The column at fault, where one is.
     pub column: Option<String>,
     /// Its value, where there is one; of a long one the beginning.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Box<[u8]>>,
     /// What is wrong, a fragment for people.
     pub reason: String,
     /// The row as it stands in the file (in UTF-8), where its cells could not be told apart; of a long one the beginning.
@@ -85,7 +85,7 @@ impl BadRow {
     #[must_use]
     pub fn at(mut self, column: impl Into<String>, value: Option<&[u8]>) -> BadRow {
         self.column = Some(column.into());
-        self.value = value.map(beginning);
+        self.value = value.map(|value| beginning(value).into_boxed_slice());
         self
     }
 

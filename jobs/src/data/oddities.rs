@@ -95,7 +95,7 @@ fn rows_of_a_dump_in_xml_are_read_and_no_more() {
     );
     let cell = |text: &str| Some(text.as_bytes().to_vec());
     assert_eq!(table, [[cell("1"), None], [cell("2"), cell("x")]]);
-    let error = xml(&dump("u")).err().expect("two tables").to_string();
+    let error = xml(&dump("u")).expect_err("two tables").to_string();
     assert!(error.contains("two tables, t and u"), "{error}");
     let (_, bad) = xml("<data><ROW><a>1</a></ROW></data>").unwrap();
     assert!(bad[0].to_string().contains("<row>"), "{}", bad[0]);
