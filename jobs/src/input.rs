@@ -76,7 +76,7 @@ impl Inbox {
         }
     }
 
-    /// The files that may be taken now, in the order of their names, numbers in them counted ([`natural`]). A folder that is not there holds none.
+    /// The files that may be taken now, in the order of their names, numbers in them counted (`natural`). A folder that is not there holds none.
     ///
     /// # Errors
     /// When the folder cannot be read; [`Error::Stopped`] while waiting for a second look.
