@@ -62,7 +62,7 @@ impl MysqlConnection {
         format!("{doing} on {}", self.name)
     }
 
-    /// Does something with the session. What an error did to an open transaction, the server is asked.
+    /// Does something with the connection. What an error did to an open transaction, the server is asked.
     fn with<T>(
         &mut self,
         doing: &str,

@@ -30,7 +30,7 @@ impl Dialect for Mysql {
             Kind::Date => format!("CAST({expression} AS DATE)"),
             Kind::Time => format!("CAST({expression} AS TIME(6))"),
             Kind::Timestamp => format!("CAST({expression} AS DATETIME(6))"),
-            // the written form has a zone, which not every server understands; the session is in UTC
+            // the written form has a zone, which not every server understands; the connection is in UTC
             Kind::Instant => format!("CAST(REPLACE({expression}, '+00:00', '') AS DATETIME(6))"),
             Kind::Blob => format!("UNHEX({expression})"),
             Kind::Json | Kind::Other => expression.to_owned(),

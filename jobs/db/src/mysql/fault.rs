@@ -71,7 +71,7 @@ pub(super) fn fault(action: impl Into<String>, verdict: ErrorKind, trouble: Trou
     }
 }
 
-/// The thread of a load is gone, and the session with it.
+/// The thread of a load is gone, and the connection with it.
 pub(super) fn lost_thread(action: &str) -> Error {
     Error::new(ErrorKind::Connect, action)
         .because("the thread of the load is gone, and its connection with it")

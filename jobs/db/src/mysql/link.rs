@@ -53,7 +53,7 @@ impl Link {
         }
     }
 
-    /// Makes the session as it has to be, and learns what the server is.
+    /// Makes the connection as it has to be, and learns what the server is.
     pub(super) fn settle(&mut self, settings: &str, reach: Duration) -> Result<(), Trouble> {
         let limit = self.stopper.patience().unwrap_or_default();
         self.stopper.limit(reach);

@@ -1,5 +1,5 @@
 //! The bulk path, the side that takes rows: it writes them into chunks and hands full chunks to a thread of the load, which
-//! has the session and sends one while the next one fills. A load that fits one chunk needs no thread.
+//! has the connection and sends one while the next one fills. A load that fits one chunk needs no thread.
 
 use super::fault::{fault, lost_thread};
 use super::link::Link;
@@ -57,7 +57,7 @@ enum Side {
 }
 
 pub(super) struct MysqlLoader<'c> {
-    /// Where the session is put back.
+    /// Where the connection is put back.
     home: &'c mut Option<Link>,
     side: Side,
     plan: Arc<Plan>,
