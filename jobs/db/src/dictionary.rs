@@ -149,6 +149,9 @@ pub struct ColumnInfo {
     pub auto: bool,
     /// Greatest length in characters (digits for [`Kind::Decimal`]), where there is one.
     pub length: Option<u64>,
+    /// How its text is compared, in the database's own words, where the dictionary tells it and it is not what the
+    /// database does anyway: `latin1_swedish_ci`. On MySQL it tells the character set too.
+    pub collation: Option<String>,
 }
 
 impl ColumnInfo {
@@ -163,6 +166,7 @@ impl ColumnInfo {
             generated: false,
             auto: false,
             length: None,
+            collation: None,
         }
     }
 }

@@ -13,7 +13,7 @@ const FIND: &str = "SELECT table_type, table_schema, table_name FROM information
     WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?";
 
 const COLUMNS: &str = "SELECT column_name, data_type, column_type, is_nullable, column_default, extra, \
-    generation_expression <> '', COALESCE(character_maximum_length, numeric_precision) \
+    generation_expression <> '', COALESCE(character_maximum_length, numeric_precision), collation_name \
     FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
 
 /// An index over an expression or a part of a column is no key that a row could be found by.
@@ -126,6 +126,7 @@ fn column(row: Vec<Option<String>>, maria: bool, is_json: impl Fn(&str) -> bool)
     let extra = next().unwrap_or_default().to_ascii_lowercase();
     let generated = next().as_deref() == Some("1");
     let length = next().and_then(|number| number.parse().ok());
+    let collation = next();
     let json = word == "longtext" && is_json(&name);
     let kind = if json {
         Kind::Json
@@ -140,6 +141,7 @@ fn column(row: Vec<Option<String>>, maria: bool, is_json: impl Fn(&str) -> bool)
         generated,
         auto: extra.contains("auto_increment"),
         length: length.filter(|_| matches!(kind, Kind::Text | Kind::Decimal)),
+        collation,
         name,
     }
 }

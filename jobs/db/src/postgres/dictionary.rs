@@ -16,8 +16,10 @@ const FIND: &str = "SELECT c.oid, c.relkind, c.relkind IN ('r', 'p', 'f') AND NO
 const COLUMNS: &str = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull, \
     pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', a.attidentity <> '', \
     CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, \
-    CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END \
+    CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \
+    CASE WHEN a.attcollation <> t.typcollation THEN o.collname END \
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+    LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation \
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
     WHERE a.attrelid = CAST($1 AS OID) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
@@ -111,6 +113,7 @@ pub(super) fn table(
         let identity = next().as_deref() == Some("1");
         let oid = next().and_then(|text| text.parse().ok()).unwrap_or(0);
         let modifier = next().and_then(|text| text.parse().ok()).unwrap_or(-1);
+        let collation = next();
         info.columns.push(ColumnInfo {
             name,
             kind: kind(oid),
@@ -124,6 +127,7 @@ pub(super) fn table(
             generated,
             length: length(oid, modifier)
                 .filter(|_| matches!(kind(oid), Kind::Text | Kind::Decimal)),
+            collation,
         });
     }
     for key in keys(connection, &oid)? {

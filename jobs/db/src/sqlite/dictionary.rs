@@ -46,6 +46,7 @@ pub(super) fn table(
             default: row.get(3)?,
             generated: row.get::<_, i64>(5)? > 1,
             auto: false,
+            collation: None,
             name,
             declared,
         });
