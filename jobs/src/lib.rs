@@ -13,6 +13,7 @@ mod identity;
 pub mod input;
 pub mod job;
 pub mod kinds;
+mod latecomers;
 pub mod ledger;
 pub mod link;
 pub mod lock;

@@ -2,24 +2,23 @@
 //!
 //! The order of steps is what makes it exact. In a first snapshot the highest value is found; then the server tells which transactions are
 //! open; then a second snapshot is taken, in which rows are read up to that value. Whoever drew a lower number had begun before the highest was
-//! visible: he is in the list, or has ended and is in the second snapshot. Gaps wait for those in the list (`holes.rs`).
+//! visible: he is in the list, or has ended and is in the second snapshot. Gaps wait for those in the list (`latecomers/holes.rs`).
 //! The plan is durable before the first row is read; cursor and names of the parts are one commit; only then are the parts renamed.
 
 use db::{Connection, Dialect, Kind, Transactions};
 use serde_json::Value;
 
 use super::facts::{Facts, first_row, invalid};
-use super::guard::Look;
-use super::memory;
+use super::memory::{self, Plan};
 use super::notices::Notices;
 use super::params::{Increment, Params};
 use super::parts::Shelf;
 use super::query::{Along, Begin, Statement};
-use super::range::{Cursor, Plan, Tracker};
 use super::reading::{Reading, Task};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
+use crate::latecomers::{Cursor, Look, Tracker};
 use crate::state::Changes;
 
 /// What an incremental pass goes by.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::parts::{self, Publication, Shelf, Written};
 use crate::context::Context;
 use crate::error::Error;
@@ -14,6 +16,13 @@ pub(super) const LAST: &str = "last";
 pub(super) const PLAN: &str = "plan";
 pub(super) const COUNTED: &str = "counted";
 const PUBLISHING: &str = "publishing";
+
+/// A range whose publication has begun: repeated, with the same name, until it has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    /// Rows are read up to and with this value.
+    pub(super) upto: String,
+}
 
 /// Finishes the renames that an earlier run has committed to.
 pub(super) fn finish_publication(cx: &mut Context, folder: &Path) -> Result<(), Error> {

@@ -8,18 +8,14 @@
 //! are found only within `settle`: numbers that were drawn before their transaction had touched a table (MariaDB's `NEXTVAL`), in an earlier
 //! transaction, or in blocks (`CACHE` of a sequence); times that clients set; servers that hide their transactions, where `settle` is required.
 
-mod edge;
 mod facts;
 mod full;
-mod guard;
-mod holes;
 mod increment;
 mod memory;
 mod notices;
 mod params;
 mod parts;
 mod query;
-mod range;
 mod reading;
 mod rehearse;
 mod split;

@@ -6,13 +6,12 @@ use chrono::DateTime;
 use db::Connection;
 
 use super::facts::{Facts, first_row, invalid};
-use super::guard::Look;
 use super::memory;
 use super::query::Along;
-use super::range::Cursor;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Count;
+use crate::latecomers::{Cursor, Look};
 
 /// How long between two notices of the same thing, and how long a wait goes without one.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -2,18 +2,15 @@
 
 use db::Connection;
 
-use super::edge::EdgeWatch;
 use super::facts::{self, invalid};
-use super::guard::Look;
-use super::holes::Due;
 use super::increment::Course;
 use super::memory;
 use super::notices::Notices;
 use super::parts::{Desk, Parts};
-use super::range::{Cursor, Row, Tracker};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
+use crate::latecomers::{Cursor, Due, EdgeWatch, Look, Row, Tracker};
 use crate::state::Changes;
 
 /// Rows between two looks at stop requests and progress.

@@ -4,12 +4,11 @@ use db::{Connection, Kind, Transactions};
 
 use super::facts::{Facts, invalid, unwalkable};
 use super::increment::{Course, needs_settle};
-use super::memory;
+use super::memory::{self, Plan};
 use super::notices::{count_nulls, nulls_line};
 use super::params::{Increment, Params};
 use super::parts::Shelf;
 use super::query::{self, Along, Statement};
-use super::range::Plan;
 use super::split::{self, Way};
 use crate::context::Context;
 use crate::data::{Form, Format};

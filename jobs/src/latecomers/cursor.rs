@@ -1,6 +1,6 @@
-//! How far an incremental extract has come, and what it reads next. Pure: values, times and looks in, ranges out.
+//! How far an incremental job has come, and what it reads next. Pure: values, times and looks in, ranges out.
 //!
-//! The cursor is the highest value of its column that has been published. Whole numbers are read as they appear, and the gaps below the cursor
+//! The cursor is the highest value of its column that has been taken. Whole numbers are read as they appear, and the gaps below the cursor
 //! again; other values are read only up to a maximum that is final, so that nothing below it can come any more.
 
 use serde::{Deserialize, Serialize};
@@ -14,21 +14,21 @@ const MARKS: usize = 1_000;
 
 /// What the job's state holds between runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// Everything up to here has been published, but for the gaps; none: nothing yet, whatever its value.
-    pub(super) last: Option<String>,
+    pub(crate) last: Option<String>,
     /// Numbers below `last` whose rows have not shown up yet.
     #[serde(default)]
-    pub(super) holes: Holes,
+    pub(crate) holes: Holes,
     /// Maxima that are not final yet, oldest first.
     #[serde(default)]
     marks: Vec<Mark>,
     /// The published rows at `last`; none: those rows are not read again.
     #[serde(default)]
-    pub(super) edge: Option<Edge>,
+    pub(crate) edge: Option<Edge>,
     /// How many files of late rows there have been; their names tell.
     #[serde(default)]
-    pub(super) late: u64,
+    pub(crate) late: u64,
 }
 
 /// A maximum on its way to being final.
@@ -38,16 +38,9 @@ struct Mark {
     guard: Guard,
 }
 
-/// A range whose publication has begun: repeated, with the same name, until it has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Plan {
-    /// Rows are read up to and with this value.
-    pub(super) upto: String,
-}
-
 impl Cursor {
     /// A cursor that has published nothing above `start`.
-    pub(super) fn at(start: Option<&str>) -> Cursor {
+    pub(crate) fn at(start: Option<&str>) -> Cursor {
         Cursor {
             last: start.map(str::to_owned),
             ..Cursor::default()
@@ -55,31 +48,31 @@ impl Cursor {
     }
 
     /// The range from here to `upto` as files name it. The open beginning is `0`, so that names sort in the order of their rows.
-    pub(super) fn range(&self, upto: &str) -> String {
+    pub(crate) fn range(&self, upto: &str) -> String {
         format!("{}-{upto}", self.last.as_deref().unwrap_or("0"))
     }
 
     /// Whether anything waits for the end of transactions or for time.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.holes.len() > 0 || !self.marks.is_empty()
     }
 
     /// Why the oldest maximum is not read yet: how many transactions it waits for, and since when in milliseconds since 1970; none: no
     /// maximum waits.
-    pub(super) fn held_back(&self) -> Option<(u64, i64)> {
+    pub(crate) fn held_back(&self) -> Option<(u64, i64)> {
         let guard = &self.marks.first()?.guard;
         Some((guard.waits().len() as u64, guard.seen()))
     }
 
     /// What is waited for, by the names of transactions.
-    pub(super) fn waits(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn waits(&self) -> impl Iterator<Item = &String> {
         let marks = self.marks.iter().flat_map(|mark| mark.guard.waits());
         self.holes.waits().chain(marks)
     }
 
     /// Takes in a look that was made after `seen`, the highest new value, was visible: up to where may be read now?
     /// `numbered`: the column holds whole numbers, so gaps are known and nothing needs to wait.
-    pub(super) fn upto(
+    pub(crate) fn upto(
         &mut self,
         seen: Option<String>,
         numbered: bool,
@@ -108,14 +101,14 @@ impl Cursor {
     }
 
     /// What a look means for the gaps.
-    pub(super) fn due(&mut self, look: &Look, settle_ms: i64) -> Due {
+    pub(crate) fn due(&mut self, look: &Look, settle_ms: i64) -> Due {
         self.holes.renew(look, settle_ms)
     }
 }
 
 /// Decides for each number of a reading whether its row is new, and finds the gaps.
 #[derive(Debug)]
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     last: i128,
     next: i128,
     /// The number that was taken last.
@@ -124,12 +117,12 @@ pub(super) struct Tracker {
     /// The guard of new gaps; none: there is nothing left that could fill them.
     guard: Option<u32>,
     /// Whether a number stood twice.
-    pub(super) doubled: bool,
+    pub(crate) doubled: bool,
 }
 
 /// What to do with a row.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Row {
+pub(crate) enum Row {
     /// It has not been published yet.
     New,
     /// It has.
@@ -140,7 +133,7 @@ pub(super) enum Row {
 
 impl Tracker {
     /// Watches the rows of a reading that follows `look`; none if the cursor is no whole number.
-    pub(super) fn new(cursor: &Cursor, look: &Look, settle_ms: i64) -> Option<Tracker> {
+    pub(crate) fn new(cursor: &Cursor, look: &Look, settle_ms: i64) -> Option<Tracker> {
         let last: i128 = cursor.last.as_deref()?.parse().ok()?;
         let mut holes = cursor.holes.clone();
         let guard = (!look.is_final(settle_ms)).then(|| holes.guard(Guard::of(look)));
@@ -155,7 +148,7 @@ impl Tracker {
     }
 
     /// Looks at the next row's number; they come in ascending order.
-    pub(super) fn see(&mut self, key: i128) -> Row {
+    pub(crate) fn see(&mut self, key: i128) -> Row {
         if self.taken == Some(key) {
             self.doubled = true;
             return Row::New;
@@ -181,12 +174,12 @@ impl Tracker {
     }
 
     /// The highest number up to which everything is either taken or a known gap.
-    pub(super) fn reached(&self) -> i128 {
+    pub(crate) fn reached(&self) -> i128 {
         self.next - 1
     }
 
     /// The gaps that are open now.
-    pub(super) fn end(self) -> Holes {
+    pub(crate) fn end(self) -> Holes {
         self.holes
     }
 }

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 /// What the server told at one moment. What is read in a snapshot of later shows the rows of all that has ended by then.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// When, in milliseconds since 1970.
-    pub(super) now: i64,
+    pub(crate) now: i64,
     /// What was open.
-    pub(super) open: Vec<Transaction>,
+    pub(crate) open: Vec<Transaction>,
     /// The server does not tell, for this reason: only time can be waited for.
-    pub(super) hidden: Option<String>,
+    pub(crate) hidden: Option<String>,
 }
 
 impl Look {
     /// A look at a database where nothing comes late.
-    pub(super) fn quiet(now: i64) -> Look {
+    pub(crate) fn quiet(now: i64) -> Look {
         Look {
             now,
             ..Look::default()
@@ -27,14 +27,14 @@ impl Look {
     }
 
     /// Whether all that was visible before this look is all that there will ever be.
-    pub(super) fn is_final(&self, settle_ms: i64) -> bool {
+    pub(crate) fn is_final(&self, settle_ms: i64) -> bool {
         settle_ms == 0 && self.open.is_empty()
     }
 }
 
 /// What has to end before something seen at one moment is final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     /// That moment, in milliseconds since 1970.
     seen: i64,
     /// Names of the transactions that were open then and are open still.
@@ -44,7 +44,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// A guard of what was visible before `look`.
-    pub(super) fn of(look: &Look) -> Guard {
+    pub(crate) fn of(look: &Look) -> Guard {
         Guard {
             seen: look.now,
             waits: look.open.iter().map(|one| one.id.clone()).collect(),
@@ -52,7 +52,7 @@ impl Guard {
     }
 
     /// Forgets what has ended; tells whether anything has.
-    pub(super) fn renew(&mut self, look: &Look) -> bool {
+    pub(crate) fn renew(&mut self, look: &Look) -> bool {
         let left = match look.hidden {
             Some(_) => Vec::new(),
             None => still_open(&self.waits, &look.open),
@@ -63,35 +63,35 @@ impl Guard {
     }
 
     /// Whether rows may still come by what the server does not tell.
-    pub(super) fn is_fresh(&self, now: i64, settle_ms: i64) -> bool {
+    pub(crate) fn is_fresh(&self, now: i64, settle_ms: i64) -> bool {
         now.saturating_sub(self.seen) < settle_ms
     }
 
     /// Whether nothing can come any more.
-    pub(super) fn is_over(&self, now: i64, settle_ms: i64) -> bool {
+    pub(crate) fn is_over(&self, now: i64, settle_ms: i64) -> bool {
         self.waits.is_empty() && !self.is_fresh(now, settle_ms)
     }
 
     /// Whether the two end at the same moment.
-    pub(super) fn ends_with(&self, other: &Guard, now: i64, settle_ms: i64) -> bool {
+    pub(crate) fn ends_with(&self, other: &Guard, now: i64, settle_ms: i64) -> bool {
         self.waits == other.waits
             && (self.seen == other.seen
                 || !self.is_fresh(now, settle_ms) && !other.is_fresh(now, settle_ms))
     }
 
     /// When what it guards was seen, in milliseconds since 1970.
-    pub(super) fn seen(&self) -> i64 {
+    pub(crate) fn seen(&self) -> i64 {
         self.seen
     }
 
     /// What it waits for.
-    pub(super) fn waits(&self) -> &[String] {
+    pub(crate) fn waits(&self) -> &[String] {
         &self.waits
     }
 }
 
 #[cfg(test)]
-pub(super) fn look(now: i64, open: &[&str]) -> Look {
+pub(crate) fn look(now: i64, open: &[&str]) -> Look {
     let one = |id: &&str| Transaction {
         id: (*id).to_owned(),
         heir_of: None,

@@ -14,18 +14,18 @@ const MOST: usize = 100_000;
 /// The published rows at the cursor, each as the first half of the BLAKE3 of its cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Edge(Vec<String>);
+pub(crate) struct Edge(Vec<String>);
 
 impl Edge {
     /// How many there are.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.0.len() as u64
     }
 }
 
 /// Watches a range: which of its rows are known, and which lie at its end.
 #[derive(Debug, Default)]
-pub(super) struct EdgeWatch {
+pub(crate) struct EdgeWatch {
     known: HashMap<String, u32>,
     /// `None`: there are too many.
     end: Option<Vec<String>>,
@@ -33,7 +33,7 @@ pub(super) struct EdgeWatch {
 
 impl EdgeWatch {
     /// Watches a range that begins at this edge.
-    pub(super) fn from(edge: Option<&Edge>) -> EdgeWatch {
+    pub(crate) fn from(edge: Option<&Edge>) -> EdgeWatch {
         let mut known = HashMap::new();
         for row in edge.iter().flat_map(|edge| &edge.0) {
             *known.entry(row.clone()).or_insert(0) += 1;
@@ -45,7 +45,7 @@ impl EdgeWatch {
     }
 
     /// Takes the next row, in the order of the cursor; tells whether it is new. `last`: it has the range's highest value.
-    pub(super) fn see<'a>(&mut self, cells: impl Iterator<Item = Cell<'a>>, last: bool) -> bool {
+    pub(crate) fn see<'a>(&mut self, cells: impl Iterator<Item = Cell<'a>>, last: bool) -> bool {
         if self.known.is_empty() && !last {
             return true;
         }
@@ -70,7 +70,7 @@ impl EdgeWatch {
     }
 
     /// The edge at the range's end; none if more rows share it than can be remembered.
-    pub(super) fn end(self) -> Option<Edge> {
+    pub(crate) fn end(self) -> Option<Edge> {
         self.end.map(Edge)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::guard::{Guard, Look};
 
 /// So many gaps are remembered; a range that would add more is cut short and goes on when some have closed.
-pub(super) const MOST: usize = 100_000;
+pub(crate) const MOST: usize = 100_000;
 /// Gaps are read again as so many spans at most; what lies between gaps of one span is known and costs only its reading.
 const SPANS: usize = 64;
 
@@ -38,7 +38,7 @@ impl From<Hole> for (i128, i128, u32) {
 
 /// All open gaps, in order and apart from each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Holes {
+pub(crate) struct Holes {
     open: Vec<Hole>,
     /// By the number that gaps name them with.
     guards: BTreeMap<u32, Guard>,
@@ -46,16 +46,16 @@ pub(super) struct Holes {
 
 /// What a look means for the gaps.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Due {
+pub(crate) struct Due {
     /// Spans to be read, both ends included, in order.
-    pub(super) spans: Vec<(i128, i128)>,
+    pub(crate) spans: Vec<(i128, i128)>,
     /// Guards that are over: what is not filled by this reading never will be.
     over: Vec<u32>,
 }
 
 impl Holes {
     /// Takes in what a look tells: which gaps are to be read in a snapshot of after it.
-    pub(super) fn renew(&mut self, look: &Look, settle_ms: i64) -> Due {
+    pub(crate) fn renew(&mut self, look: &Look, settle_ms: i64) -> Due {
         let mut due = Due::default();
         let mut read = Vec::new();
         for (name, guard) in &mut self.guards {
@@ -93,7 +93,7 @@ impl Holes {
     }
 
     /// Forgets the gaps that a reading has shown to be nothing, and guards that nobody needs; tells how many gaps.
-    pub(super) fn close(&mut self, due: &Due, now: i64, settle_ms: i64) -> usize {
+    pub(crate) fn close(&mut self, due: &Due, now: i64, settle_ms: i64) -> usize {
         let before = self.open.len();
         self.open
             .retain(|hole| due.over.binary_search(&hole.guard).is_err());
@@ -127,22 +127,22 @@ impl Holes {
     }
 
     /// How many gaps are open.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 
     /// Whether `key` lies in an open gap.
-    pub(super) fn contains(&self, key: i128) -> bool {
+    pub(crate) fn contains(&self, key: i128) -> bool {
         self.position(key).is_some()
     }
 
     /// What is waited for longest, if the server tells anything.
-    pub(super) fn waits(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn waits(&self) -> impl Iterator<Item = &String> {
         self.guards.values().flat_map(Guard::waits)
     }
 
     /// Takes in a guard for gaps that will be noted; its name.
-    pub(super) fn guard(&mut self, guard: Guard) -> u32 {
+    pub(crate) fn guard(&mut self, guard: Guard) -> u32 {
         let name = self
             .guards
             .last_key_value()
@@ -152,14 +152,14 @@ impl Holes {
     }
 
     /// Remembers that `from..=to` is missing above everything known so far; an empty range is none.
-    pub(super) fn note(&mut self, from: i128, to: i128, guard: u32) {
+    pub(crate) fn note(&mut self, from: i128, to: i128, guard: u32) {
         if from <= to {
             self.open.push(Hole { from, to, guard });
         }
     }
 
     /// Closes the gap at `key`: its row has appeared. The rest of the gap stays open under its guard.
-    pub(super) fn fill(&mut self, key: i128) {
+    pub(crate) fn fill(&mut self, key: i128) {
         let Some(at) = self.position(key) else { return };
         let Hole { from, to, guard } = self.open[at];
         let rest = [(from, key - 1), (key + 1, to)]
