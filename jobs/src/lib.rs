@@ -15,6 +15,7 @@ pub mod job;
 pub mod kinds;
 mod latecomers;
 pub mod ledger;
+pub mod likeness;
 pub mod link;
 pub mod lock;
 pub mod logging;
