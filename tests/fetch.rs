@@ -177,7 +177,7 @@ fn faults_have_their_codes_and_tell_no_secrets() {
 #[test]
 fn killed_and_stopped_it_goes_on_where_it_was() {
     let (lab, server) = (Lab::new(), server());
-    let bytes: Vec<u8> = (0..2_000_000_u32)
+    let bytes: Vec<u8> = (0..5_000_000_u32)
         .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
         .collect();
     server.put("slow/long.bin", &bytes);
@@ -213,7 +213,7 @@ fn killed_and_stopped_it_goes_on_where_it_was() {
         let asked = Instant::now();
         signal(child.id(), how);
         child.wait().unwrap();
-        assert!(asked.elapsed() < Duration::from_secs(3));
+        assert!(asked.elapsed() < Duration::from_secs(20));
         assert!(!lab.path("in/long.bin").exists());
     }
     let said = good(
@@ -286,7 +286,7 @@ fn the_same_bytes_without_validators_are_no_new_version() {
 fn a_server_that_falls_silent_is_given_up() {
     let url = scripted(|_, _, out| {
         out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsa")?;
-        thread::park_timeout(Duration::from_secs(20));
+        thread::park_timeout(Duration::from_secs(120));
         Ok(())
     });
     let lab = Lab::new();
@@ -301,6 +301,6 @@ fn a_server_that_falls_silent_is_given_up() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(begun.elapsed() < Duration::from_secs(15));
+    assert!(begun.elapsed() < Duration::from_secs(90));
     assert_eq!(fs::read_dir(lab.path("in")).unwrap().count(), 0);
 }

@@ -180,7 +180,7 @@ fn many_large_files_of_one_size_do_not_wait_for_each_other() {
     let begun = std::time::Instant::now();
     site.good(&put);
     assert!(
-        begun.elapsed() < Duration::from_secs(10),
+        begun.elapsed() < Duration::from_secs(50),
         "one after the other"
     );
     assert!(files(&site.lab.path("xfer/vip")) == sent);
@@ -340,5 +340,5 @@ fn a_server_that_is_not_there_and_one_that_hangs() {
     let hanging = site.job_at("hanging", port, r#"<get from="a" to="in"/>"#);
     let begun = std::time::Instant::now();
     assert_eq!(site.run(&hanging).status.code(), Some(69));
-    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(begun.elapsed() < Duration::from_secs(90));
 }

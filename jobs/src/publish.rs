@@ -23,9 +23,10 @@ use crate::{
     error::Error,
 };
 
-const SUFFIX: &str = ".part";
+/// How a draft's name ends.
+pub(crate) const SUFFIX: &str = ".part";
 /// No job's name holds it, so a draft's name comes apart in one way only.
-const MARK: char = '~';
+pub(crate) const MARK: char = '~';
 /// The longest name that file systems of Linux take, in bytes.
 const LONGEST: usize = 255;
 

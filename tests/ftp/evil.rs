@@ -126,7 +126,7 @@ fn a_line_without_an_end_is_refused() {
     );
     assert_eq!(code, Some(65), "{said}");
     assert!(
-        said.contains("too long") && took < Duration::from_secs(30),
+        said.contains("too long") && took < Duration::from_secs(90),
         "{said}"
     );
 }
@@ -136,14 +136,14 @@ fn a_server_that_falls_silent_is_given_up() {
     let (_, code, said, took) = get(
         |stream| {
             stream.write_all(b"type=file;size=1; f")?;
-            thread::park_timeout(Duration::from_secs(30));
+            thread::park_timeout(Duration::from_secs(120));
             Ok(())
         },
         "",
     );
     assert_eq!(code, Some(69), "{said}");
     assert!(
-        said.contains("silent") && took < Duration::from_secs(20),
+        said.contains("silent") && took < Duration::from_secs(90),
         "{said} {took:?}"
     );
 }

@@ -75,13 +75,14 @@ impl Session {
         let action = format!("put {path}");
         let append = offset > 0 && !self.can("REST");
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut data = self.start(cx, &action, |ftp| {
+        let opened = self.start(cx, &action, |ftp| {
             if append {
                 return ftp.append_with_stream(path);
             }
             ftp.resume_transfer(start)?;
             ftp.put_with_stream(path)
-        })?;
+        });
+        let mut data = opened.map_err(Fault::unheard)?;
         let mut piece = std::mem::take(&mut self.piece);
         let went = self.give_out(cx, link, &action, &mut data, &mut piece, source);
         self.piece = piece;

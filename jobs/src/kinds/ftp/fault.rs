@@ -21,6 +21,8 @@ pub(super) struct Fault {
     pub(super) broken: bool,
     /// Another try would come to the same.
     vain: bool,
+    /// The server gave no answer: it may still do what it was asked, later.
+    pub(super) unanswered: bool,
 }
 
 pub(super) type Result<T> = std::result::Result<T, Fault>;
@@ -36,6 +38,7 @@ impl Fault {
                     code: None,
                     broken: false,
                     vain: true,
+                    unanswered: false,
                 }
             }
             FtpError::ConnectionError(error) => Fault::broken(action, error),
@@ -65,6 +68,7 @@ impl Fault {
             code: None,
             broken: true,
             vain,
+            unanswered: false,
         }
     }
 
@@ -76,6 +80,14 @@ impl Fault {
         }
     }
 
+    /// As it is where the question is on its way, and nobody will hear the answer.
+    pub(super) fn unheard(self) -> Fault {
+        Fault {
+            unanswered: self.broken,
+            ..self
+        }
+    }
+
     /// A fault that leaves the connection as it is.
     pub(super) fn mild(error: Error) -> Fault {
         Fault {
@@ -83,6 +95,7 @@ impl Fault {
             code: None,
             broken: false,
             vain: false,
+            unanswered: false,
         }
     }
 
@@ -100,6 +113,7 @@ impl Fault {
             code: Some(code),
             broken: matches!(code, 421 | 425 | 426),
             vain: false,
+            unanswered: false,
         }
     }
 
@@ -127,6 +141,7 @@ impl From<Error> for Fault {
             code: None,
             broken: true,
             vain: false,
+            unanswered: false,
         }
     }
 }

@@ -24,6 +24,7 @@ mod folder;
 mod get;
 mod link;
 mod listing;
+mod litter;
 mod local;
 mod login;
 mod memory;
@@ -76,6 +77,7 @@ impl Job for Ftp {
         self.with_crew(cx, |params, cx, crew| {
             let mut outcome = Outcome::default();
             finish_plan(cx, crew, &mut outcome)?;
+            litter::clear(cx, crew)?;
             for get in &params.gets {
                 let done = Getting::new(cx, crew, get)
                     .and_then(|mut getting| getting.run(cx, &mut outcome));

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -12,6 +13,7 @@ use super::crew::Crew;
 use super::drafts;
 use super::folder::below;
 use super::listing::{Kind, Listed, Stamp};
+use super::litter;
 use super::local::{self, Local, Search};
 use super::memory::{Known, Memory};
 use super::outcome::Outcome;
@@ -25,16 +27,42 @@ use crate::publish::move_into;
 /// How long moving a sent file away may take.
 const MOVING: Duration = Duration::from_secs(600);
 
+/// Drafts in a folder on the server, with their lengths.
+type Found = HashMap<String, u64>;
+
 /// A file on its way.
 pub(super) struct Item {
     pub(super) local: Local,
-    /// Where it goes, and under what name it goes there.
+    /// Where it goes.
     pub(super) target: String,
-    pub(super) draft: String,
+    /// Under what name it goes there, and before it those that earlier tries of this pass have given up.
+    names: Mutex<Vec<String>>,
     /// Bytes that an earlier try left there, as far as a listing told.
     pub(super) there: Option<u64>,
     /// A try of this pass may have left some.
     pub(super) begun: AtomicBool,
+}
+
+impl Item {
+    /// Under what name it goes to the server now.
+    pub(super) fn draft(&self) -> String {
+        self.names().last().cloned().unwrap_or_default()
+    }
+
+    /// Goes on under another name: the server may still store to this one, from its first byte, when nobody waits for it any more.
+    pub(super) fn rename(&self, draft: String) {
+        self.names().push(draft);
+    }
+
+    /// The names that were given up.
+    fn given_up(&self) -> Vec<String> {
+        let names = self.names();
+        names[..names.len().saturating_sub(1)].to_vec()
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One `<put>` at work.
@@ -140,31 +168,15 @@ impl<'a> Putting<'a> {
         files: Vec<Local>,
         outcome: &mut Outcome,
     ) -> Result<Vec<Item>, Error> {
-        let mut folders: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        let mut folders: BTreeMap<String, Vec<Local>> = BTreeMap::new();
         for local in files {
             let target = below(&self.to, &local.file);
             let (dir, _) = target.rsplit_once('/').unwrap_or_default();
-            let dir = if dir.is_empty() {
-                "/".to_owned()
-            } else {
-                dir.to_owned()
-            };
-            let draft = if self.put.temporary {
-                below(&dir, &self.draft(cx, &local))
-            } else {
-                target.clone()
-            };
-            let item = Item {
-                local,
-                target,
-                draft,
-                there: None,
-                begun: AtomicBool::new(false),
-            };
-            folders.entry(dir).or_default().push(item);
+            let dir = if dir.is_empty() { "/" } else { dir };
+            folders.entry(dir.to_owned()).or_default().push(local);
         }
-        let (paths, mut lots): (Vec<String>, Vec<Vec<Item>>) = folders.into_iter().unzip();
-        let mut drafts: Vec<Option<HashMap<String, u64>>> = vec![None; paths.len()];
+        let (paths, lots): (Vec<String>, Vec<Vec<Local>>) = folders.into_iter().unzip();
+        let mut drafts: Vec<Option<Option<Found>>> = vec![None; paths.len()];
         let (put, author, link) = (self.put, cx.author(), self.crew.link);
         let ours =
             |entry: &Listed| entry.kind == Kind::File && put.temporary && author.wrote(&entry.name);
@@ -175,46 +187,83 @@ impl<'a> Putting<'a> {
                 .entries
                 .into_iter()
                 .map(|entry| (entry.name, entry.size))
-                .collect::<HashMap<_, _>>();
+                .collect::<Found>();
             // listings by LIST often leave out names with a dot
             Ok((!session.plain_lists).then_some(entries))
         };
         // two workers at one folder above would both make it: one at a time is soon done
         self.crew.each(cx, 1, &paths, look, |number, found| {
             match found {
-                Ok(found) => drafts[number] = Some(found.unwrap_or_default()),
+                Ok(found) => drafts[number] = Some(found),
                 Err(error) => outcome.failed(error),
             }
             Ok(())
         })?;
         let mut stale = Vec::new();
         let mut items = Vec::new();
-        for ((path, lot), found) in paths.iter().zip(&mut lots).zip(drafts) {
-            let Some(mut found) = found else { continue };
-            for mut item in lot.drain(..) {
-                let name = item.draft.rsplit('/').next().unwrap_or_default();
-                item.there = found.remove(name);
-                items.push(item);
-            }
-            stale.extend(found.into_keys().map(|name| below(path, &name)));
+        for ((path, lot), found) in paths.iter().zip(lots).zip(drafts) {
+            let Some(found) = found else { continue };
+            let (named, left) = self.name(cx, path, lot, found);
+            items.extend(named);
+            stale.extend(left.into_iter().map(|name| below(path, &name)));
         }
-        let remove = |cx: &Context, session: &mut Session, path: &String| session.remove(cx, path);
-        self.crew.each(cx, 1, &stale, remove, |number, removed| {
-            match removed {
-                Ok(()) => log::info!(
-                    "removed {} on the server, left by a run that was killed",
-                    stale[number]
-                ),
-                Err(error) => log::warn!("{}", error.chain()),
-            }
-            Ok(())
-        })?;
+        litter::remove(cx, self.crew, &stale)?;
         Ok(items)
     }
 
-    fn draft(&self, cx: &Context, local: &Local) -> String {
+    /// Gives the files of one folder the names that they go under: those of earlier tries that had come to something, else fresh ones.
+    /// Tells the names of earlier tries that nobody goes on with. `found` is `None` where a listing does not tell.
+    fn name(
+        &self,
+        cx: &Context,
+        dir: &str,
+        lot: Vec<Local>,
+        found: Option<Found>,
+    ) -> (Vec<Item>, Vec<String>) {
+        // where they cannot be listed, only a name that does not change is found again
+        let fresh = if found.is_some() {
+            drafts::any_try()
+        } else {
+            0
+        };
+        let mut tries: HashMap<String, Vec<(u64, String)>> = HashMap::new();
+        for (name, size) in found.into_iter().flatten() {
+            let version = drafts::version_of(&name).unwrap_or_default();
+            tries.entry(version).or_default().push((size, name));
+        }
+        let mut items = Vec::with_capacity(lot.len());
+        for local in lot {
+            let target = below(&self.to, &local.file);
+            let name = self.draft_name(cx, &local, fresh);
+            let (draft, there) = match drafts::version_of(&name).and_then(|it| tries.get_mut(&it)) {
+                _ if !self.put.temporary => (target.clone(), None),
+                Some(tried) => {
+                    tried.sort_unstable();
+                    // an empty one may be stored to yet, by a server that is late
+                    match tried.pop_if(|(size, _)| *size > 0) {
+                        Some((size, name)) => (below(dir, &name), Some(size)),
+                        None => (below(dir, &name), None),
+                    }
+                }
+                None => (below(dir, &name), None),
+            };
+            items.push(Item {
+                local,
+                target,
+                names: Mutex::new(vec![draft]),
+                there,
+                begun: AtomicBool::new(false),
+            });
+        }
+        let left = tries.into_values().flatten().map(|(_, name)| name);
+        (items, left.collect())
+    }
+
+    /// The name that a try of this version has in its folder.
+    pub(super) fn draft_name(&self, cx: &Context, local: &Local, number: u32) -> String {
         let meta = format!("{:?}", local.meta);
-        drafts::author(cx, &[&self.boot, &local.path.to_string_lossy(), &meta]).draft(&local.name)
+        let version = drafts::author(cx, &[&self.boot, &local.path.to_string_lossy(), &meta]);
+        drafts::at_try(&version, number).draft(&local.name)
     }
 
     /// Sends, plans, renames, disposes.
@@ -239,6 +288,8 @@ impl<'a> Putting<'a> {
                 }
                 Ok(())
             })?;
+        let given_up: Vec<String> = batch.iter().flat_map(Item::given_up).collect();
+        litter::note(cx, &given_up)?;
         let mut whole = Vec::new();
         for (item, sent) in batch.into_iter().zip(sent) {
             if sent {

@@ -5,7 +5,9 @@ use std::io::{self, Read as _};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::crew::Crew;
+use super::drafts;
 use super::fault::{self, Fault};
+use super::folder::below;
 use super::local::Local;
 use super::memory::{Plan, Planned};
 use super::outcome::Outcome;
@@ -22,12 +24,12 @@ impl Putting<'_> {
         session: &mut Session,
         item: &Item,
     ) -> fault::Result<bool> {
-        let (disk, length) = (cx.disk(), item.local.meta.length);
+        let (disk, length, draft) = (cx.disk(), item.local.meta.length, item.draft());
         let again = item.begun.swap(true, Relaxed);
         let there = match item.there {
             _ if !self.put.temporary => 0,
             known if !again && !session.plain_lists => known.unwrap_or(0),
-            _ => session.size(cx, &item.draft)?.unwrap_or(0),
+            _ => session.size(cx, &draft)?.unwrap_or(0),
         };
         let start = if there <= length { there } else { 0 };
         if start < length || length == 0 {
@@ -40,21 +42,18 @@ impl Putting<'_> {
         }
         if disk.look(&item.local.path)? != Some(item.local.meta) {
             if self.put.temporary {
-                session.remove(cx, &item.draft)?;
+                session.remove(cx, &draft)?;
             }
             return Ok(false);
         }
-        measure(cx, session, &item.draft, length)?;
-        if session.agrees(cx, &item.draft, &item.local.path)? == Some(false) {
-            session.remove(cx, &item.draft)?;
-            let why = format!(
-                "{}: what is there has another hash than what was sent",
-                item.draft
-            );
+        measure(cx, session, &draft, length)?;
+        if session.agrees(cx, &draft, &item.local.path)? == Some(false) {
+            session.remove(cx, &draft)?;
+            let why = format!("{draft}: what is there has another hash than what was sent");
             return Err(Fault::mild(Error::TryAgain(why)));
         }
         if let Some(time) = time(&item.local) {
-            session.set_time(cx, &item.draft, time)?;
+            session.set_time(cx, &draft, time)?;
         }
         Ok(true)
     }
@@ -75,8 +74,16 @@ impl Putting<'_> {
         }
         // what is written behind the length that was seen belongs to the next version
         let mut file = file.take(item.local.meta.length - start);
-        session.send(cx, self.crew.link, &item.draft, start, &mut |piece| {
+        let draft = item.draft();
+        let sent = session.send(cx, self.crew.link, &draft, start, &mut |piece| {
             file.read(piece).map_err(Error::io("read", path))
+        });
+        sent.inspect_err(|fault| {
+            if fault.unanswered && self.put.temporary {
+                let (dir, _) = draft.rsplit_once('/').unwrap_or_default();
+                let name = self.draft_name(cx, &item.local, drafts::any_try());
+                item.rename(below(dir, &name));
+            }
         })
     }
 
@@ -92,7 +99,7 @@ impl Putting<'_> {
         }
         let memory = &self.memory;
         let plan = |item: &Item| Planned {
-            draft: item.draft.clone(),
+            draft: item.draft(),
             target: item.target.clone(),
             size: item.local.meta.length,
             key: memory.key(&item.local.file),
