@@ -70,11 +70,8 @@ impl<W: Write + Send + 'static> Behind<W> {
     ///
     /// # Errors
     /// As [`Writer::row`], perhaps of a row before.
-    pub fn row<'c>(&mut self, cells: impl ExactSizeIterator<Item = Cell<'c>>) -> io::Result<()> {
-        if cells.len() != self.width {
-            let reason = format!("{} cells for {} columns", cells.len(), self.width);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        }
+    pub fn row<'c>(&mut self, cells: impl Iterator<Item = Cell<'c>>) -> io::Result<()> {
+        let before = (self.batch.bytes.len(), self.batch.ends.len());
         for cell in cells {
             match cell {
                 Some(text) => {
@@ -83,6 +80,13 @@ impl<W: Write + Send + 'static> Behind<W> {
                 }
                 None => self.batch.ends.push(NULL),
             }
+        }
+        let count = self.batch.ends.len() - before.1;
+        if count != self.width {
+            self.batch.bytes.truncate(before.0);
+            self.batch.ends.truncate(before.1);
+            let reason = format!("{count} cells for {} columns", self.width);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         self.rows += 1;
         // a row of NULLs has no bytes, but takes room too

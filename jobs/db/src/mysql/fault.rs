@@ -46,6 +46,14 @@ impl From<mysql_async::Error> for Trouble {
         if let Some((kind, words)) = within.and_then(crate::broken::words) {
             return Trouble::Broken(kind, words.into());
         }
+        // how the driver's framing tells of an end amid a message
+        if let Driver::Io(IoError::Io(error)) = &error
+            && error.kind() == io::ErrorKind::Other
+            && error.raw_os_error().is_none()
+        {
+            let words = "the server closed the connection in the middle of an answer";
+            return Trouble::Broken(ErrorKind::Connect, words.into());
+        }
         match error {
             Driver::Io(IoError::Io(error)) => Trouble::Broken(kind, error.into()),
             error => Trouble::Broken(kind, error.into()),
@@ -149,5 +157,9 @@ mod tests {
             fault("x", ErrorKind::Timeout, Trouble::from(error)).is_transient()
         };
         assert!(of(io::ErrorKind::ConnectionReset) && !of(io::ErrorKind::InvalidData));
+        let cut = mysql_async::Error::Io(IoError::Io(io::Error::other("bytes left")));
+        let error = fault("x", ErrorKind::Timeout, Trouble::from(cut));
+        let told = std::error::Error::source(&error).map(ToString::to_string);
+        assert!(error.is_transient() && told.is_some_and(|told| told.contains("closed")));
     }
 }

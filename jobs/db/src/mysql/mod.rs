@@ -12,6 +12,7 @@
 //! - **DDL commits** the transaction that it stands in.
 //! - **Errors**: by the server's error number.
 
+mod block;
 mod connection;
 mod dialect;
 mod dictionary;

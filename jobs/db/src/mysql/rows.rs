@@ -1,57 +1,49 @@
-//! A result set. Rows are taken from the driver as many as lie ready, so that a row costs no turn of the runtime; text is lent
-//! where the driver left it, all else is written into one buffer a row.
+//! A result set. A future reads rows for as long as the query lasts and lays them down in their written forms, as many as lie
+//! ready: so a row costs neither a turn of the runtime nor room of its own. They are lent from where they lie.
 
+use super::block::Block;
 use super::fault::Trouble;
 use super::kind::Shape;
 use super::link::{Link, bind, lost, prepare};
 use super::stop::Stopper;
-use super::value::{Spelled, spell};
 use crate::{Cell, Cells, Column, Error, Result, Row, Rows};
-use futures_util::{FutureExt, Stream, StreamExt};
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Params, Value};
-use std::collections::VecDeque;
-use std::ops::Range;
+use mysql_async::prelude::{Protocol, Queryable};
+use mysql_async::{Conn, Params, QueryResult, Value};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// How many rows, and how many bytes of text, are taken at once.
-const READY: usize = 256;
-const READY_BYTES: usize = 256 << 10;
-/// What is read of a result that nobody wants before its statement is stopped instead.
-const LEFT_OVER: u32 = 2000;
+/// How many blocks are read of a result that nobody wants before its statement is stopped instead.
+const LEFT_OVER: u32 = 4;
 
-type Stored<'c> = Pin<Box<dyn Stream<Item = mysql_async::Result<mysql_async::Row>> + Send + 'c>>;
-
-#[derive(Debug)]
-enum Place {
-    Null,
-    /// The driver's own bytes.
-    Lent,
-    Written(Range<usize>),
-}
+/// Reads a result to its end, whenever it is polled as far as rows lie ready and the block has room.
+type Reader<'c> = Pin<Box<dyn Future<Output = Result<(), Trouble>> + 'c>>;
 
 pub(super) struct MysqlRows<'c> {
     runtime: &'c Runtime,
     stopper: Arc<Stopper>,
-    stream: Option<Stored<'c>>,
+    reader: Option<Reader<'c>>,
     action: String,
     columns: Vec<Column>,
-    shapes: Vec<Shape>,
-    ready: VecDeque<mysql_async::Row>,
-    /// What came after the last row that is ready.
+    /// Where the reader lays rows down.
+    fresh: Rc<RefCell<Block>>,
+    /// The rows that are lent, one after the other.
+    block: Block,
+    /// How many of them have been.
+    lent: usize,
+    /// What came after the last row of the block.
     failed: Option<Trouble>,
-    row: Option<mysql_async::Row>,
-    places: Vec<Place>,
-    buffer: Vec<u8>,
 }
 
 /// A result, opened.
 struct Opened<'c> {
-    stream: Option<Stored<'c>>,
-    columns: Arc<[mysql_async::Column]>,
+    reader: Option<Reader<'c>>,
+    columns: Vec<Column>,
 }
 
 /// Starts a query; prepared, as binary results keep every digit of a FLOAT.
@@ -60,34 +52,63 @@ async fn open<'c>(
     sql: &str,
     params: Params,
     count: usize,
+    fresh: &Rc<RefCell<Block>>,
 ) -> Result<Opened<'c>, Trouble> {
-    let none = || Opened {
-        stream: None,
-        columns: Arc::default(),
-    };
     let statement = prepare(conn, sql, count).await?;
     Ok(match statement {
-        Some(statement) => {
-            let result = conn.exec_iter(&statement, params).await?;
-            result
-                .stream_and_drop()
-                .await?
-                .map_or_else(none, |stream| Opened {
-                    columns: stream.columns(),
-                    stream: Some(stream.boxed()),
-                })
-        }
-        None => {
-            let result = conn.query_iter(sql.to_owned()).await?;
-            result
-                .stream_and_drop()
-                .await?
-                .map_or_else(none, |stream| Opened {
-                    columns: stream.columns(),
-                    stream: Some(stream.boxed()),
-                })
-        }
+        Some(statement) => Opened::of(conn.exec_iter(&statement, params).await?, fresh),
+        None => Opened::of(conn.query_iter(sql.to_owned()).await?, fresh),
     })
+}
+
+impl<'c> Opened<'c> {
+    fn of<P: Protocol>(result: QueryResult<'c, 'static, P>, fresh: &Rc<RefCell<Block>>) -> Self {
+        let Some(found) = result.columns() else {
+            return Opened {
+                reader: None,
+                columns: Vec::new(),
+            };
+        };
+        let (columns, shapes): (Vec<_>, Vec<_>) = found.iter().map(described).unzip();
+        *fresh.borrow_mut() = Block::new(shapes, &columns);
+        Opened {
+            reader: Some(Box::pin(read(result, Rc::clone(fresh)))),
+            columns,
+        }
+    }
+}
+
+async fn read<P: Protocol>(
+    mut result: QueryResult<'_, 'static, P>,
+    fresh: Rc<RefCell<Block>>,
+) -> Result<(), Trouble> {
+    while let Some(row) = result.next().await? {
+        let mut full = {
+            let mut block = fresh.borrow_mut();
+            block.add((0..row.len()).map(|at| row.as_ref(at).unwrap_or(&Value::NULL)));
+            block.is_full()
+        };
+        // until somebody asks for more
+        poll_fn(|_| {
+            if std::mem::take(&mut full) {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+    Ok(())
+}
+
+/// Waits until there are rows (`false`), or there is nothing more to come.
+async fn wait_for_rows(reader: &mut Reader<'_>, fresh: &RefCell<Block>) -> Result<bool, Trouble> {
+    poll_fn(|context| match reader.as_mut().poll(context) {
+        Poll::Ready(ended) => Poll::Ready(ended.map(|()| true)),
+        Poll::Pending if fresh.borrow().rows() > 0 => Poll::Ready(Ok(false)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 impl<'c> MysqlRows<'c> {
@@ -106,7 +127,8 @@ impl<'c> MysqlRows<'c> {
         let Some(conn) = link.conn.as_mut() else {
             return Err(super::fault::fault(action, stopper.verdict(), lost()));
         };
-        let opening = open(conn, sql, bind(params), params.len());
+        let fresh = Rc::default();
+        let opening = open(conn, sql, bind(params), params.len(), &fresh);
         let opened = link
             .runtime
             .block_on(stopper.within(Duration::ZERO, opening));
@@ -114,60 +136,40 @@ impl<'c> MysqlRows<'c> {
             stopper.rest();
             super::fault::fault(&action, stopper.verdict(), trouble)
         })?;
-        let (columns, shapes) = opened.columns.iter().map(described).unzip();
+        let block = fresh.borrow().another();
         let mut rows = MysqlRows {
             runtime: &link.runtime,
             stopper,
-            stream: opened.stream,
+            reader: opened.reader,
             action,
-            columns,
-            shapes,
-            ready: VecDeque::new(),
+            columns: opened.columns,
+            block,
+            fresh,
+            lent: 0,
             failed: None,
-            row: None,
-            places: Vec::new(),
-            buffer: Vec::new(),
         };
         rows.fill();
-        match rows.failed.take_if(|_| rows.ready.is_empty()) {
+        match rows.failed.take_if(|_| rows.block.rows() == 0) {
             Some(trouble) => Err(rows.fault(trouble)),
             None => Ok(rows),
         }
     }
 
-    /// Waits for the next row, and takes all that came with it.
+    /// Waits for the next rows.
     fn fill(&mut self) {
-        let Some(stream) = &mut self.stream else {
+        self.lent = 0;
+        self.block.clear();
+        let Some(reader) = &mut self.reader else {
             return;
         };
-        let (ready, failed) = (&mut self.ready, &mut self.failed);
-        let over = self.runtime.block_on(async {
-            let first = async { Ok(stream.next().await.transpose()?) };
-            let mut next = self.stopper.within(Duration::ZERO, first).await;
-            let mut bytes = 0;
-            loop {
-                match next {
-                    Ok(Some(row)) => {
-                        bytes += weight(&row);
-                        ready.push_back(row);
-                    }
-                    Ok(None) => return true,
-                    Err(trouble) => {
-                        *failed = Some(trouble);
-                        return true;
-                    }
-                }
-                if ready.len() >= READY || bytes >= READY_BYTES {
-                    return false;
-                }
-                next = match stream.next().now_or_never() {
-                    Some(next) => next.transpose().map_err(Trouble::from),
-                    None => return false,
-                };
-            }
-        });
-        if over {
-            self.stream = None;
+        let waiting = wait_for_rows(reader, &self.fresh);
+        let waited = self
+            .runtime
+            .block_on(self.stopper.within(Duration::ZERO, waiting));
+        std::mem::swap(&mut self.block, &mut self.fresh.borrow_mut());
+        if !matches!(waited, Ok(false)) {
+            self.failed = waited.err();
+            self.reader = None;
             self.stopper.rest();
         }
     }
@@ -175,31 +177,6 @@ impl<'c> MysqlRows<'c> {
     fn fault(&self, trouble: Trouble) -> Error {
         super::fault::fault(&self.action, self.stopper.verdict(), trouble)
     }
-
-    fn place_cells(&mut self) {
-        self.places.clear();
-        self.buffer.clear();
-        let Some(row) = &self.row else { return };
-        for (index, (shape, column)) in self.shapes.iter().zip(&self.columns).enumerate() {
-            let from = self.buffer.len();
-            let value = row.as_ref(index).unwrap_or(&Value::NULL);
-            let spelled = spell(*shape, column.kind, value, &mut self.buffer);
-            self.places.push(match spelled {
-                Spelled::Null => Place::Null,
-                Spelled::Lent => Place::Lent,
-                Spelled::Written => Place::Written(from..self.buffer.len()),
-            });
-        }
-    }
-}
-
-/// The bytes that a row holds outside itself.
-fn weight(row: &mysql_async::Row) -> usize {
-    let bytes = |index| match row.as_ref(index) {
-        Some(Value::Bytes(bytes)) => bytes.len(),
-        _ => 0,
-    };
-    (0..row.len()).map(bytes).sum()
 }
 
 pub(super) fn described(column: &mysql_async::Column) -> (Column, Shape) {
@@ -224,60 +201,54 @@ impl Rows for MysqlRows<'_> {
     }
 
     fn fetch(&mut self) -> Result<Option<Row<'_>>> {
-        if self.ready.is_empty() {
-            if self.failed.is_none() {
-                self.fill();
-            }
-            if self.ready.is_empty()
-                && let Some(trouble) = self.failed.take()
-            {
+        if self.lent == self.block.rows() {
+            if let Some(trouble) = self.failed.take() {
                 return Err(self.fault(trouble));
             }
+            self.fill();
+            if self.block.rows() == 0 {
+                return match self.failed.take() {
+                    Some(trouble) => Err(self.fault(trouble)),
+                    None => Ok(None),
+                };
+            }
         }
-        self.row = self.ready.pop_front();
-        if self.row.is_none() {
-            return Ok(None);
-        }
-        self.place_cells();
+        self.lent += 1;
         Ok(Some(Row::new(self)))
     }
 }
 
 impl Cells for MysqlRows<'_> {
     fn len(&self) -> usize {
-        self.places.len()
+        self.columns.len()
     }
 
     fn cell(&self, index: usize) -> Cell<'_> {
-        match &self.places[index] {
-            Place::Null => None,
-            Place::Written(range) => Some(&self.buffer[range.clone()]),
-            Place::Lent => match self.row.as_ref().and_then(|row| row.as_ref(index)) {
-                Some(Value::Bytes(text)) => Some(text),
-                _ => None,
-            },
-        }
+        self.block.cell(self.lent - 1, index)
     }
 }
 
 impl Drop for MysqlRows<'_> {
     /// Makes the connection ready for the next statement.
     fn drop(&mut self) {
-        let Some(mut stream) = self.stream.take() else {
+        let Some(mut reader) = self.reader.take() else {
             return;
         };
-        let stopper = &self.stopper;
+        let (stopper, fresh) = (&self.stopper, &self.fresh);
         self.runtime.block_on(async {
             for _ in 0..LEFT_OVER {
-                match stopper
-                    .within(Duration::ZERO, async { Ok(stream.next().await) })
-                    .await
-                {
-                    Ok(Some(Ok(_))) => {}
-                    _ => return,
+                fresh.borrow_mut().clear();
+                let waiting = wait_for_rows(&mut reader, fresh);
+                if !matches!(stopper.within(Duration::ZERO, waiting).await, Ok(false)) {
+                    return;
                 }
             }
-            let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+            let rest = async {
+                fresh.borrow_mut().clear();
+                while let Ok(false) = wait_for_rows(&mut reader, fresh).await {
+                    fresh.borrow_mut().clear();
+                }
+            };
             if stopper.leave(rest).await.is_none() {
                 log::debug!(
                     "{}: the server goes on with a query that was stopped",

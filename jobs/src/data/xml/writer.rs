@@ -13,6 +13,8 @@ use super::chars::{append_attribute, append_text, is_name, is_plain, is_text};
 struct Tags {
     /// `<col`, or `<field name="…"` where the column's name is no XML name.
     open: Vec<u8>,
+    /// The same with its end: nearly every cell is text that stands for itself.
+    whole: Vec<u8>,
     close: Vec<u8>,
     form: Form,
 }
@@ -86,6 +88,7 @@ fn tags_of(column: &Column) -> Tags {
         append_attribute(&mut open, "name", &column.name);
     }
     Tags {
+        whole: [&open[..], b">"].concat(),
         open,
         close: format!("</{element}>").into_bytes(),
         form: column.form,
@@ -93,12 +96,16 @@ fn tags_of(column: &Column) -> Tags {
 }
 
 fn append_cell(out: &mut Vec<u8>, tags: &Tags, text: &[u8]) -> io::Result<()> {
+    if tags.form != Form::Binary && is_plain(text) {
+        out.reserve(tags.whole.len() + text.len() + tags.close.len());
+        out.extend_from_slice(&tags.whole);
+        out.extend_from_slice(text);
+        out.extend_from_slice(&tags.close);
+        return Ok(());
+    }
     out.extend_from_slice(&tags.open);
     if tags.form == Form::Binary {
         append_base64(out, &bytes_of_hex(text)?);
-    } else if is_plain(text) {
-        out.push(b'>');
-        out.extend_from_slice(text);
     } else if is_text(text) {
         out.push(b'>');
         append_text(out, text);

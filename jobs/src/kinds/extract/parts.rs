@@ -118,7 +118,10 @@ impl<'a> Parts<'a> {
     }
 
     /// Writes a row.
-    pub(super) fn row(&mut self, cells: &[db::Cell<'_>]) -> Result<(), Error> {
+    pub(super) fn row<'c>(
+        &mut self,
+        cells: impl Iterator<Item = db::Cell<'c>>,
+    ) -> Result<(), Error> {
         if self
             .open
             .as_ref()
@@ -130,7 +133,7 @@ impl<'a> Parts<'a> {
             self.open = Some(self.begin()?);
         }
         if let Some(part) = &mut self.open {
-            let written = part.row(cells.iter().copied());
+            let written = part.row(cells);
             written.map_err(|error| writing(&self.shelf.folder, error))?;
             self.rows += 1;
         }

@@ -287,8 +287,7 @@ fn take_pieces(
         let mut rows = db.query(&statement.sql, &statement.cells())?;
         parts.describe(rows.columns());
         while let Some(row) = rows.fetch()? {
-            let cells: Vec<db::Cell<'_>> = row.cells().collect();
-            parts.row(&cells)?;
+            parts.row(row.cells())?;
             if parts.rows.is_multiple_of(STRIDE) {
                 let (rows, bytes) = parts.pace();
                 let _gone = tell.send(News::Rows(rows, bytes));

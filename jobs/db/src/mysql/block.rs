@@ -1,0 +1,106 @@
+//! Rows that came together, in their written forms: all bytes in one place, so that a cell costs no room of its own.
+
+use super::kind::Shape;
+use super::value::spell;
+use crate::{Cell, Column, Kind};
+use mysql_async::Value;
+
+/// How much is gathered, cells and their places, before it is lent.
+const FULL: usize = 128 << 10;
+/// What has grown beyond this is not kept for the next rows.
+const LARGE: usize = 1 << 20;
+/// The mark of NULL on the place of a cell.
+const NULL: usize = 1 << (usize::BITS - 1);
+
+#[derive(Default)]
+pub(super) struct Block {
+    /// What the columns are.
+    shapes: Vec<(Shape, Kind)>,
+    bytes: Vec<u8>,
+    /// Where each cell ends, a row after the other.
+    ends: Vec<usize>,
+}
+
+impl Block {
+    /// For rows of these columns.
+    pub(super) fn new(shapes: Vec<Shape>, columns: &[Column]) -> Self {
+        let kinds = columns.iter().map(|column| column.kind);
+        Block {
+            shapes: shapes.into_iter().zip(kinds).collect(),
+            ..Block::default()
+        }
+    }
+
+    /// An empty one for the same columns.
+    pub(super) fn another(&self) -> Self {
+        Block {
+            shapes: self.shapes.clone(),
+            ..Block::default()
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(LARGE);
+        self.ends.clear();
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() + 8 * self.ends.len() >= FULL
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.ends.len() / self.shapes.len().max(1)
+    }
+
+    /// Lays a row down: a value a column.
+    pub(super) fn add<'v>(&mut self, values: impl Iterator<Item = &'v Value>) {
+        for ((shape, kind), value) in self.shapes.iter().zip(values) {
+            let there = spell(*shape, *kind, value, &mut self.bytes);
+            let mark = if there { 0 } else { NULL };
+            self.ends.push(self.bytes.len() | mark);
+        }
+    }
+
+    /// A cell of a row, both counted from 0.
+    pub(super) fn cell(&self, row: usize, column: usize) -> Cell<'_> {
+        let at = row * self.shapes.len() + column;
+        let end = self.ends[at];
+        let from = at
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] & !NULL);
+        (end & NULL == 0).then(|| &self.bytes[from..end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_found_again() {
+        let shape = |code| Shape::new(code, 0, 45, 9, 0);
+        let shapes = vec![(shape(253), Kind::Text), (shape(8), Kind::Integer)];
+        let mut block = Block {
+            shapes,
+            ..Block::default()
+        };
+        block.add([Value::NULL, Value::Int(7)].iter());
+        block.add([Value::Bytes(Vec::new()), Value::NULL].iter());
+        block.add([Value::Bytes(b"x".to_vec()), Value::Int(-1)].iter());
+        assert_eq!(block.rows(), 3);
+        let rows: Vec<_> = (0..3)
+            .map(|row| [block.cell(row, 0), block.cell(row, 1)])
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                [None, Some(&b"7"[..])],
+                [Some(b""), None],
+                [Some(b"x"), Some(b"-1")]
+            ]
+        );
+        block.clear();
+        assert_eq!((block.rows(), block.is_full()), (0, false));
+    }
+}
