@@ -29,11 +29,11 @@ pub(crate) fn name_of(input: &str) -> String {
     format!("{}{SUFFIX}", &hash[..32])
 }
 
-/// Publishes a reject file; beside one of the same name and other content it gets a name of its own.
+/// Publishes a reject file; beside one of the same name and other content it gets a name of its own. Tells where it is.
 ///
 /// # Errors
 /// When it cannot be made durable.
-pub(crate) fn publish(cx: &Context, rejects: Sealed) -> Result<(), Error> {
+pub(crate) fn publish(cx: &Context, rejects: Sealed) -> Result<PathBuf, Error> {
     let disk = cx.disk();
     let target = rejects.target().to_owned();
     let other = disk.look(&target)?.is_some() && !content::is_same(cx, rejects.draft(), &target)?;
@@ -45,7 +45,8 @@ pub(crate) fn publish(cx: &Context, rejects: Sealed) -> Result<(), Error> {
     } else {
         rejects
     };
-    publish_all(&*disk, vec![named]).map(|_| ())
+    let place = named.target().to_owned();
+    publish_all(&*disk, vec![named]).map(|_| place)
 }
 
 /// The parts of one file's rejects, one for each transaction that had any.
@@ -72,14 +73,14 @@ impl<'a> Parts<'a> {
         self.folder.join(format!("{}{row:020}{PART}", self.stem))
     }
 
-    /// Publishes all parts together as the input's reject file; nothing where there is none.
+    /// Publishes all parts together as the input's reject file, and tells where it is; nothing where there is none.
     ///
     /// # Errors
     /// When a part cannot be read or the whole not be made durable; the parts stay.
-    pub(crate) fn join(&self, cx: &Context) -> Result<(), Error> {
+    pub(crate) fn join(&self, cx: &Context) -> Result<Option<PathBuf>, Error> {
         let parts = self.list(&*cx.disk())?;
         if parts.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let target = self.folder.join(name_of(self.input));
         let mut whole = Rejects::new(Draft::create(&cx.disk(), &target, &cx.author())?);
@@ -91,8 +92,8 @@ impl<'a> Parts<'a> {
             whole.append(&part).map_err(Error::io("take over", &path))?;
         }
         match whole.finish().map_err(Error::io("write", &target))? {
-            Some(draft) => publish(cx, draft.seal()?),
-            None => Ok(()),
+            Some(draft) => publish(cx, draft.seal()?).map(Some),
+            None => Ok(None),
         }
     }
 

@@ -99,6 +99,15 @@ pub trait Connection: Send {
         Ok(Transactions::Hidden(why))
     }
 
+    /// From here to the end of the transaction, rules that the database would check at its end (deferred constraints) are checked
+    /// row by row, so that a load names the rows that break them. `false` where no rule is checked late.
+    ///
+    /// # Errors
+    /// A constraint that is broken already.
+    fn check_at_once(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Makes the transaction durable, or ends the snapshot.
     fn commit(&mut self) -> Result<()>;
 

@@ -39,6 +39,19 @@ impl Chunk {
         start..self.rows[row].1
     }
 
+    /// Where these rows' lines lie, which rise; neighbours together.
+    pub(crate) fn places(&self, rows: &[usize]) -> Vec<Range<usize>> {
+        let mut places: Vec<Range<usize>> = Vec::new();
+        for row in rows {
+            let place = self.place(*row);
+            match places.last_mut().filter(|last| last.end == place.start) {
+                Some(last) => last.end = place.end,
+                None => places.push(place),
+            }
+        }
+        places
+    }
+
     /// A row's cells.
     pub(crate) fn cells(&self, row: usize, kinds: &[Kind]) -> Vec<Option<Vec<u8>>> {
         read_row(&self.bytes[self.place(row)], kinds)
@@ -157,6 +170,10 @@ mod tests {
             chunk.add(ordinal, &[Kind::Text], &[Some(text.as_bytes())]);
         }
         assert_eq!((chunk.place(0), chunk.place(1)), (0..2, 2..6));
+        assert_eq!(
+            chunk.places(&[0, 1]).as_slice(),
+            std::slice::from_ref(&(0..6))
+        );
         assert_eq!(chunk.cells(1, &[Kind::Text]), [Some(b"bcd".to_vec())]);
         assert_eq!(chunk.cell(0, 0, &[Kind::Text]), Some(b"a".to_vec()));
     }

@@ -49,7 +49,7 @@ pub use lines::Asides;
 pub use packing::{Compression, Packer};
 pub use pattern::Pattern;
 pub use record::Record;
-pub use rejects::Rejects;
+pub use rejects::{Rejects, lay_out};
 #[cfg(test)]
 pub(crate) use roundtrip::{encode_for_tests, pack_for_tests};
 pub use sheet::SheetLayout;

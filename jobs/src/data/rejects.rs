@@ -42,30 +42,17 @@ impl<W: Write> Rejects<W> {
     /// Those of the output.
     pub fn push(&mut self, bad: &BadRow, columns: &[String], record: &Record) -> io::Result<()> {
         self.begin();
-        let (number, line, byte) = (
-            bad.place.row.to_string(),
-            bad.place.line.to_string(),
-            bad.place.byte.to_string(),
-        );
-        let value = bad.value.as_deref().map(shown);
-        let text = bad.text.as_deref().map(shown);
-        let mut attributes = vec![("number", number.as_str())];
-        if bad.place.line > 0 {
-            attributes.extend([("line", line.as_str()), ("byte", byte.as_str())]);
-        }
-        attributes.extend(bad.column.as_deref().map(|column| ("column", column)));
-        attributes.extend(value.as_deref().map(|value| ("value", value)));
-        attributes.push(("reason", &bad.reason));
-        attributes.extend(text.as_deref().map(|text| ("text", text)));
-        if bad.inexact && bad.text.is_none() {
-            attributes.push(("mended", "no"));
-        }
-        let whole = if bad.text.is_some() { &[][..] } else { columns };
-        let cells = whole
-            .iter()
-            .enumerate()
-            .filter_map(|(i, name)| Some((name.as_str(), record.cell(i)?)));
-        Xml::free_row(&mut self.gathered, &attributes, cells)?;
+        lay_out(&mut self.gathered, bad, columns, record)?;
+        self.pour_if_large()
+    }
+
+    /// Adds rows that [`lay_out`] has made.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn push_laid_out(&mut self, rows: &[u8]) -> io::Result<()> {
+        self.begin();
+        self.gathered.extend_from_slice(rows);
         self.pour_if_large()
     }
 
@@ -118,6 +105,42 @@ impl<W: Write> Rejects<W> {
         self.gathered.clear();
         Ok(())
     }
+}
+
+/// One row as it stands in a reject file.
+///
+/// # Errors
+/// As [`Rejects::push`].
+pub fn lay_out(
+    out: &mut Vec<u8>,
+    bad: &BadRow,
+    columns: &[String],
+    record: &Record,
+) -> io::Result<()> {
+    let (number, line, byte) = (
+        bad.place.row.to_string(),
+        bad.place.line.to_string(),
+        bad.place.byte.to_string(),
+    );
+    let value = bad.value.as_deref().map(shown);
+    let text = bad.text.as_deref().map(shown);
+    let mut attributes = vec![("number", number.as_str())];
+    if bad.place.line > 0 {
+        attributes.extend([("line", line.as_str()), ("byte", byte.as_str())]);
+    }
+    attributes.extend(bad.column.as_deref().map(|column| ("column", column)));
+    attributes.extend(value.as_deref().map(|value| ("value", value)));
+    attributes.push(("reason", &bad.reason));
+    attributes.extend(text.as_deref().map(|text| ("text", text)));
+    if bad.inexact && bad.text.is_none() {
+        attributes.push(("mended", "no"));
+    }
+    let whole = if bad.text.is_some() { &[][..] } else { columns };
+    let cells = whole
+        .iter()
+        .enumerate()
+        .filter_map(|(i, name)| Some((name.as_str(), record.cell(i)?)));
+    Xml::free_row(out, &attributes, cells)
 }
 
 /// What of a value an attribute can show.

@@ -3,7 +3,7 @@
 //! Where the account may not make one, each row is a COPY of its own.
 
 use super::copy::Copy;
-use super::fault::{Complaint, Trouble, is_of_a_row};
+use super::fault::{Complaint, Trouble};
 use super::loader::PostgresLoader;
 use crate::tabbed::Chunk;
 use crate::{ColumnInfo, form};
@@ -55,6 +55,19 @@ impl PostgresLoader<'_> {
         }
         aside.clear();
         self.aside = aside;
+        Ok(())
+    }
+
+    /// Tries rows without a parent for as long as others of them bring parents along; those that are left are bad.
+    pub(super) fn settle_orphans(&mut self) -> Result<(), Trouble> {
+        let was_patient = self.patient;
+        while !self.orphans.rows.is_empty() {
+            let before = self.orphans.rows.len();
+            self.aside = std::mem::take(&mut self.orphans);
+            self.settle_aside()?;
+            self.patient &= self.orphans.rows.len() < before;
+        }
+        self.patient = was_patient;
         Ok(())
     }
 
@@ -152,7 +165,10 @@ impl PostgresLoader<'_> {
             constraint: text(5),
             context: String::new(),
         });
-        let Some(row) = order.get(place).filter(|_| is_of_a_row(&complaint.code)) else {
+        let Some(row) = order
+            .get(place)
+            .filter(|_| self.is_of_a_row(&complaint.code))
+        else {
             return Err(Trouble::Refused(complaint));
         };
         let column = usize::try_from(number(6)).unwrap_or(0).checked_sub(1);

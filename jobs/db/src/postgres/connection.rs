@@ -3,6 +3,7 @@
 use super::dialect::Postgres;
 use super::dictionary::{self, Keys};
 use super::fault::{Trouble, fault};
+use super::kept::Kept;
 use super::loader::PostgresLoader;
 use super::login::log_in;
 use super::param::Given;
@@ -31,6 +32,7 @@ pub(super) struct PostgresConnection {
     name: String,
     /// The table that was loaded into last, with what it was known as, and the names of its keys.
     target: Option<(TableName, TableInfo, Arc<Keys>)>,
+    kept: Kept,
     /// The server's time limit was changed within a transaction, whose end may undo that.
     limit_in_doubt: bool,
 }
@@ -41,6 +43,7 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
         session: log_in(url, options)?,
         name: url.redacted(),
         target: None,
+        kept: Kept::default(),
         limit_in_doubt: false,
     }))
 }
@@ -72,36 +75,48 @@ impl PostgresConnection {
     }
 
     /// Runs one statement; returns the number that the server ends it with.
-    fn change(&self, sql: &str, params: &[Cell<'_>], guarded: bool) -> Result<u64, Trouble> {
+    fn change(&mut self, sql: &str, params: &[Cell<'_>], guarded: bool) -> Result<u64, Trouble> {
         // undone alone if it is refused, as on other databases, where a refused statement does not end the transaction
         let session = &self.session;
-        let prepared = session.wait(async {
-            let save = session.also(guarded, "SAVEPOINT statement");
-            let (saved, prepared) = join(save, session.client().prepare(sql)).await;
-            saved.map(|()| prepared)
-        })?;
-        let changed = prepared
-            .map_err(|error| session.trouble(error))
-            .and_then(|statement| self.change_prepared(&statement, params, guarded));
-        if guarded && matches!(changed, Err(Trouble::Refused(_) | Trouble::Unfit(_))) {
-            session.wait(session.also(true, UNDO))?;
+        let changed = if let Some(statement) = self.kept.find(sql, params.len()) {
+            self.change_prepared(&statement, params, guarded, guarded)
+        } else {
+            let prepared = session.wait(async {
+                let save = session.also(guarded, "SAVEPOINT statement");
+                let (saved, prepared) = join(save, session.client().prepare(sql)).await;
+                saved.map(|()| prepared)
+            })?;
+            let prepared = prepared.map_err(|error| session.trouble(error));
+            prepared.and_then(|statement| {
+                let changed = self.change_prepared(&statement, params, false, guarded);
+                self.kept.keep(sql, statement);
+                changed
+            })
+        };
+        if matches!(changed, Err(Trouble::Refused(_) | Trouble::Unfit(_))) {
+            self.kept.forget(sql);
+            self.session.wait(self.session.also(guarded, UNDO))?;
         }
         changed
     }
 
+    /// Runs a statement in one exchange, with a savepoint before it, and the end of one after it.
     fn change_prepared(
         &self,
         statement: &Statement,
         params: &[Cell<'_>],
-        guarded: bool,
+        saves: bool,
+        releases: bool,
     ) -> Result<u64, Trouble> {
         let session = &self.session;
         session.fit(statement, params.len())?;
         session.wait(async {
+            let save = session.also(saves, "SAVEPOINT statement");
             let given = params.iter().map(|cell| Given(*cell));
             let change = session.client().execute_raw(statement, given);
-            let release = session.also(guarded, "RELEASE SAVEPOINT statement");
-            let (changed, released) = join(change, release).await;
+            let release = session.also(releases, "RELEASE SAVEPOINT statement");
+            let (saved, (changed, released)) = join(save, join(change, release)).await;
+            saved?;
             let changed = changed?;
             released.map(|()| changed)
         })
@@ -245,9 +260,8 @@ impl Connection for PostgresConnection {
                     .because("one is open already"),
             );
         }
-        self.run("beginning a transaction", "BEGIN")?;
-        self.session.standing = Standing::Open;
-        Ok(())
+        let begun = self.session.begin();
+        begun.map_err(|trouble| self.fault("beginning a transaction", trouble))
     }
 
     fn begin_snapshot(&mut self) -> Result<()> {
@@ -296,6 +310,12 @@ impl Connection for PostgresConnection {
 
     fn transactions(&mut self) -> Result<Transactions> {
         transactions::open(self)
+    }
+
+    fn check_at_once(&mut self) -> Result<bool> {
+        self.run("checking constraints", "SET CONSTRAINTS ALL IMMEDIATE")?;
+        self.session.at_once = true;
+        Ok(true)
     }
 
     fn commit(&mut self) -> Result<()> {

@@ -4,6 +4,7 @@
 use super::fault::Trouble;
 use super::session::Session;
 use futures_util::SinkExt;
+use futures_util::future::join;
 use std::pin::Pin;
 use tokio_postgres::{CopyInSink, Statement};
 
@@ -26,8 +27,7 @@ impl Copy {
     ) -> Result<Self, Trouble> {
         let begun = session.wait(async {
             let before = session.also(!first.is_empty(), first);
-            let (before, sink) =
-                futures_util::future::join(before, session.client().copy_in(statement)).await;
+            let (before, sink) = join(before, session.client().copy_in(statement)).await;
             before.and(sink)
         });
         begun
@@ -51,6 +51,16 @@ impl Copy {
     /// Ends it: how many rows the server took.
     pub(super) fn end(mut self, session: &Session) -> Result<u64, Trouble> {
         session.wait(self.0.as_mut().finish())
+    }
+
+    /// As [`Copy::end`], with a statement behind it in the same exchange.
+    pub(super) fn end_with(mut self, session: &Session, then: &str) -> Result<u64, Trouble> {
+        session.wait(async {
+            let ended = self.0.as_mut().finish();
+            let (copied, after) = join(ended, session.client().batch_execute(then)).await;
+            let copied = copied?;
+            after.map(|()| copied)
+        })
     }
 }
 

@@ -6,9 +6,9 @@ use crate::{Cell, ColumnInfo, Connection, Kind, Result, TableInfo, TableName};
 const TABLES: &str = "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"";
 
-/// The last column is whether COPY takes rows for it: neither a view nor, where policies hold for the account, a table of rows
-/// under policies.
-const FIND: &str = "SELECT c.oid, c.relkind, c.relkind IN ('r', 'p', 'f') AND NOT pg_catalog.row_security_active(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+/// The last columns are whether COPY takes rows for such a relation, which it does not for a view, and whether policies hold for
+/// the account, under which it takes none either.
+const FIND: &str = "SELECT c.oid, c.relkind, c.relkind IN ('r', 'p', 'f'), pg_catalog.row_security_active(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
     AND CASE WHEN CAST($2 AS TEXT) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END";
 
@@ -31,14 +31,14 @@ const KEYS: &str = "SELECT i.indexrelid, i.indisprimary, a.attname, x.relname FR
     WHERE i.indrelid = CAST($1 AS OID) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
     AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
-/// What the table refers to: this table's column, the other table's schema, name and column. Not what is checked late, nor
-/// the table itself, whose rows may refer to each other.
+/// What the table refers to: this table's column, the other table's schema, name and column. Not the table itself, whose rows
+/// may refer to each other.
 const PARENTS: &str = "SELECT c.oid, a.attname, n.nspname, r.relname, f.attname FROM pg_catalog.pg_constraint c \
     CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(own, other, place) \
     JOIN pg_catalog.pg_class r ON r.oid = c.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own \
     JOIN pg_catalog.pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = k.other \
-    WHERE c.conrelid = CAST($1 AS OID) AND c.contype = 'f' AND c.confrelid <> c.conrelid AND NOT c.condeferred ORDER BY c.oid, k.place";
+    WHERE c.conrelid = CAST($1 AS OID) AND c.contype = 'f' AND c.confrelid <> c.conrelid ORDER BY c.oid, k.place";
 
 /// A table that another refers to.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ pub(super) struct Keys {
     pub(super) lockable: bool,
     /// Whether COPY refuses to load it, where an INSERT may.
     pub(super) uncopied: bool,
+    /// Whether policies of the table may refuse single rows.
+    pub(super) policed: bool,
 }
 
 impl Keys {
@@ -97,11 +99,12 @@ pub(super) fn table(
     connection: &mut dyn Connection,
     table: &TableName,
 ) -> Result<Option<TableInfo>> {
-    let Some((oid, relkind, _)) = find(connection, table)? else {
+    let Some(found) = find(connection, table)? else {
         return Ok(None);
     };
+    let oid = found.oid;
     let mut info = TableInfo {
-        view: matches!(relkind.as_str(), "v" | "m"),
+        view: matches!(found.relkind.as_str(), "v" | "m"),
         ..TableInfo::default()
     };
     for row in read(connection, COLUMNS, &[Some(oid.as_bytes())])? {
@@ -143,25 +146,37 @@ pub(super) fn table(
 /// The table's keys by their index's name, which errors tell.
 pub(super) fn key_names(connection: &mut dyn Connection, table: &TableName) -> Result<Keys> {
     match find(connection, table)? {
-        Some((oid, relkind, copied)) => Ok(Keys {
-            uncopied: !copied,
-            keys: keys(connection, &oid)?,
-            parents: parents(connection, &oid)?,
-            lockable: matches!(relkind.as_str(), "r" | "p"),
+        Some(found) => Ok(Keys {
+            uncopied: !found.stored || found.policed,
+            policed: found.policed,
+            keys: keys(connection, &found.oid)?,
+            parents: parents(connection, &found.oid)?,
+            lockable: matches!(found.relkind.as_str(), "r" | "p"),
         }),
         None => Ok(Keys::default()),
     }
 }
 
-fn find(
-    connection: &mut dyn Connection,
-    table: &TableName,
-) -> Result<Option<(String, String, bool)>> {
+/// What [`FIND`] tells.
+struct Found {
+    oid: String,
+    relkind: String,
+    /// It is no view.
+    stored: bool,
+    policed: bool,
+}
+
+fn find(connection: &mut dyn Connection, table: &TableName) -> Result<Option<Found>> {
     let schema = table.schema.as_ref().map(String::as_bytes);
     let rows = read(connection, FIND, &[Some(table.name.as_bytes()), schema])?;
     Ok(rows.into_iter().next().and_then(|row| {
         let mut cells = row.into_iter().flatten();
-        Some((cells.next()?, cells.next()?, cells.next()? == "1"))
+        Some(Found {
+            oid: cells.next()?,
+            relkind: cells.next()?,
+            stored: cells.next()? == "1",
+            policed: cells.next()? == "1",
+        })
     }))
 }
 

@@ -171,6 +171,13 @@ fn within(keys: &Column, bounds: Option<(i128, i128)>) -> Vec<usize> {
 
 /// Marks rows whose key an earlier row has.
 fn mark_repeated(columns: &[Column], found: &mut [bool]) {
+    if let [keys] = columns {
+        let mut seen: HashSet<&[u8]> = HashSet::with_capacity(found.len());
+        for (key, found) in keys.iter().zip(found) {
+            *found |= key.as_ref().is_some_and(|key| !seen.insert(key));
+        }
+        return;
+    }
     let mut seen: HashSet<Vec<&[u8]>> = HashSet::with_capacity(found.len());
     for (row, found) in found.iter_mut().enumerate() {
         let key = columns.iter().map(|column| column[row].as_deref());

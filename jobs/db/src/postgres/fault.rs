@@ -8,6 +8,9 @@ use std::fmt;
 use std::io;
 use tokio_postgres::error::DbError;
 
+/// insufficient_privilege: what a policy says of a row, too.
+pub(super) const POLICY: &str = "42501";
+
 /// What the server says of an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Complaint {
@@ -120,7 +123,7 @@ fn kind_of(code: &str, verdict: impl FnOnce() -> ErrorKind) -> ErrorKind {
         // a trigger's RAISE; WITH CHECK OPTION of a view
         "P0001" | "44000" => ErrorKind::Constraint(Constraint::Other),
         "57014" => verdict(),
-        "42501" | "25006" => ErrorKind::Permission,
+        POLICY | "25006" => ErrorKind::Permission,
         "42P01" | "42703" | "42704" | "42883" | "3D000" | "3F000" => ErrorKind::Missing,
         // wrong number of parameters
         "08P01" => ErrorKind::Syntax,

@@ -34,15 +34,20 @@ impl Line {
         self.buffer.clear();
         self.bytes = bytes;
         let line = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
-        let escapes = line.contains(&b'\\');
+        let mut marks = memchr::memchr2_iter(b'\t', b'\\', line);
         let mut from = 0;
         for spelling in spellings {
             if from > line.len() {
                 return Err(odd_width());
             }
-            let rest = &line[from..];
-            let length = rest.iter().position(|byte| *byte == b'\t');
-            let to = from + length.unwrap_or(rest.len());
+            let mut escapes = false;
+            let to = loop {
+                match marks.next() {
+                    Some(at) if line[at] == b'\t' => break at,
+                    Some(_) => escapes = true,
+                    None => break line.len(),
+                }
+            };
             let place = place(&line[from..to], from, escapes, *spelling, &mut self.buffer);
             self.places.push(place);
             from = to + 1;
@@ -76,7 +81,7 @@ fn place(
     buffer: &mut Vec<u8>,
 ) -> Place {
     let begin = buffer.len();
-    if escapes && cell.contains(&b'\\') {
+    if escapes {
         if cell == b"\\N" {
             return Place::Null;
         }

@@ -2,8 +2,8 @@
 //!
 //! A clean load pays one savepoint a chunk and nothing else. When the server refuses a chunk, it is taken back and sorted out
 //! (`refused.rs`); from then on rows that look wrong are set aside before they are sent, and once a key was there twice, the
-//! keys of each chunk are asked for first (`doubles.rs`). What was set aside is tried row by row on the server
-//! (`alone.rs`), which alone decides what is bad and why.
+//! keys of each chunk are asked for first (`doubles.rs`), and the chunk goes to the server while the next one is gathered
+//! (`following.rs`). What was set aside is tried row by row on the server (`alone.rs`), which alone decides what is bad and why.
 //! Skip and upsert copy into a temporary table and insert from there, chunk by chunk; so does what COPY refuses, a view or a
 //! table under row security.
 
@@ -11,26 +11,29 @@ use super::alone::Alone;
 use super::copy::Copy;
 use super::dictionary::Keys;
 use super::doubles::Doubles;
-use super::fault::{Complaint, Trouble, fault, is_of_a_row};
+use super::fault::{Complaint, Trouble, fault};
+use super::following::Following;
+use super::opening::{begin, take_back};
 use super::plan::{Plan, STAGE};
 use super::session::{Session, Standing};
 use crate::instant::to_utc;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
 use crate::{
-    Cell, ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result,
-    TableInfo,
+    Cell, ColumnInfo, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio_postgres::Statement;
 
 /// How much is gathered before it is sent.
-const SEND: usize = 128 * 1024;
+pub(super) const SEND: usize = 128 * 1024;
 
 const SAVE: &str = "SAVEPOINT load_chunk";
 const KEEP: &str = "RELEASE SAVEPOINT load_chunk";
 const UNDO: &str = "ROLLBACK TO SAVEPOINT load_chunk; RELEASE SAVEPOINT load_chunk";
+/// The end of a load in its caller's transaction.
+const FORGET: &str = "RELEASE SAVEPOINT load_all";
 
 pub(super) struct PostgresLoader<'c> {
     pub(super) session: &'c mut Session,
@@ -43,11 +46,19 @@ pub(super) struct PostgresLoader<'c> {
     copy: Statement,
     /// The COPY under way, and how much of the chunk it has.
     sending: Option<(Copy, usize)>,
-    chunk: Chunk,
+    pub(super) chunk: Chunk,
+    /// Room for the next chunk.
+    pub(super) spare: Chunk,
+    /// The chunk before, on its way.
+    pub(super) following: Option<Following>,
     /// Rows that are tried alone, after the chunk.
     pub(super) aside: Chunk,
+    /// Rows whose parent is not there yet, while `patient`: tried again after all others.
+    pub(super) orphans: Chunk,
+    /// Whether the order of rows shall not matter for what is checked at once, but would be checked late.
+    pub(super) patient: bool,
     /// Rows whose times were moved to UTC, as they were pushed.
-    pushed_as: Chunk,
+    pub(super) pushed_as: Chunk,
     /// Columns of times without a zone, by their places: the server would drop a zone unread.
     times: Vec<usize>,
     /// Whether rows that look wrong are set aside before they are sent.
@@ -74,6 +85,7 @@ impl<'c> PostgresLoader<'c> {
         let targets = info.resolve(into.columns, &action)?;
         let plan = Plan::new(into, &targets, keys.uncopied);
         let own = session.standing == Standing::Idle;
+        let at_once = session.at_once && !own;
         let begun = begin(session, into, &plan, keys.lockable, own);
         let copy = match begun {
             Ok(copy) => copy,
@@ -102,7 +114,11 @@ impl<'c> PostgresLoader<'c> {
             copy,
             sending: None,
             chunk: Chunk::default(),
+            spare: Chunk::default(),
+            following: None,
             aside: Chunk::default(),
+            orphans: Chunk::default(),
+            patient: at_once,
             pushed_as: Chunk::default(),
             times,
             wary: false,
@@ -138,9 +154,13 @@ impl<'c> PostgresLoader<'c> {
 
     /// Ends the COPY that is under way: whether the server takes its rows.
     pub(super) fn end_copy(&mut self, copy: Copy) -> Result<Result<(), Box<Complaint>>, Trouble> {
-        let taken = copy
-            .end(self.session)
-            .and_then(|copied| self.pass_on(copied).map(|changed| (copied, changed)));
+        let taken = if self.plan.insert.is_empty() {
+            let copied = copy.end_with(self.session, KEEP);
+            copied.map(|copied| (copied, copied))
+        } else {
+            copy.end(self.session)
+                .and_then(|copied| self.pass_on(copied).map(|changed| (copied, changed)))
+        };
         self.session.watch.rest();
         match taken {
             Ok((copied, changed)) => {
@@ -158,7 +178,7 @@ impl<'c> PostgresLoader<'c> {
                     self.plan.insert = std::mem::take(&mut self.plan.insert_last);
                     return Ok(Err(complaint));
                 }
-                if is_of_a_row(&complaint.code) {
+                if self.is_of_a_row(&complaint.code) {
                     Ok(Err(complaint))
                 } else {
                     Err(Trouble::Refused(complaint))
@@ -168,16 +188,10 @@ impl<'c> PostgresLoader<'c> {
         }
     }
 
-    /// From the staging table, where there is one, into the table: how many rows count as changed.
+    /// From the staging table into the table: how many rows count as changed.
     fn pass_on(&self, copied: u64) -> Result<u64, Trouble> {
         let client = self.session.client();
         let insert = self.plan.insert.as_str();
-        if insert.is_empty() {
-            return self
-                .session
-                .wait(client.batch_execute(KEEP))
-                .map(|()| copied);
-        }
         self.session.wait(async {
             let inserted = client.execute(insert, &[]).await?;
             let tidy = format!("TRUNCATE {STAGE}; {KEEP}");
@@ -196,22 +210,30 @@ impl<'c> PostgresLoader<'c> {
     }
 
     fn flush_chunk(&mut self) -> Result<(), Trouble> {
+        self.settle_following()?;
         if !self.chunk.rows.is_empty() {
-            let mut refusal = None;
-            if !self.doubles.wanted() {
-                self.send()?;
+            let rows = (0..self.chunk.rows.len()).collect();
+            if self.doubles.wanted() && self.sending.is_none() {
+                let chunk = std::mem::replace(&mut self.chunk, std::mem::take(&mut self.spare));
+                let rows = self.without_doubles(&chunk, rows)?;
+                return self.follow(chunk, rows);
             }
+            self.send()?;
+            let mut refusal = None;
             if let Some((copy, _)) = self.sending.take() {
                 refusal = self.end_copy(copy)?.err();
             }
-            if refusal.is_some() || self.doubles.wanted() {
+            if refusal.is_some() {
                 let chunk = std::mem::take(&mut self.chunk);
-                self.sort_out(&chunk, refusal.as_deref())?;
+                self.sort_out(&chunk, rows, refusal.as_deref())?;
                 self.chunk = chunk;
             }
             self.chunk.clear();
         }
         self.settle_aside()?;
+        if self.orphans.is_full() {
+            self.settle_orphans()?;
+        }
         self.pushed_as.clear();
         Ok(())
     }
@@ -249,65 +271,6 @@ impl<'c> PostgresLoader<'c> {
     }
 }
 
-/// Begins the load up to the statement that copies its rows.
-fn begin(
-    session: &mut Session,
-    into: &Load<'_>,
-    plan: &Plan,
-    lockable: bool,
-    own: bool,
-) -> Result<Statement, Trouble> {
-    if session.standing == Standing::Snapshot {
-        return Err(read_only());
-    }
-    let mut sql = String::from(if own { "BEGIN" } else { "SAVEPOINT load_all" });
-    // the caller may be slow to bring rows; JIT and small sorts are for other statements
-    sql.push_str(
-        "; SET LOCAL statement_timeout = 0; SET LOCAL jit = off; SET LOCAL work_mem = '32MB'",
-    );
-    if lockable {
-        // what a COPY would be refused for at its beginning is refused here
-        let table = super::dialect::Postgres.qualify(into.table);
-        sql.push_str(&format!("; LOCK TABLE {table} IN ROW EXCLUSIVE MODE"));
-    }
-    session.run(&sql)?;
-    let found = session.wait(session.client().query_one(
-        "SELECT pg_catalog.current_setting('transaction_read_only')",
-        &[],
-    ))?;
-    if found.try_get::<_, &str>(0).is_ok_and(|set| set == "on") {
-        return Err(read_only());
-    }
-    if !plan.stage.is_empty() {
-        session.run(&plan.stage)?;
-    }
-    session.wait(session.client().prepare(&plan.copy))
-}
-
-fn read_only() -> Trouble {
-    Trouble::Refused(Box::new(Complaint {
-        // read_only_sql_transaction, as the server would say it
-        code: "25006".to_owned(),
-        message: "the transaction only reads".to_owned(),
-        ..Complaint::default()
-    }))
-}
-
-/// Undoes all of the load.
-fn take_back(session: &Session, own: bool) -> Result<(), Trouble> {
-    if session.is_lost() {
-        return Ok(());
-    }
-    if session.standing == Standing::Snapshot {
-        return Ok(());
-    }
-    session.run(if own {
-        "ROLLBACK"
-    } else {
-        "ROLLBACK TO SAVEPOINT load_all; RELEASE SAVEPOINT load_all"
-    })
-}
-
 impl Loader for PostgresLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         if row.len() != self.kinds.len() {
@@ -333,10 +296,14 @@ impl Loader for PostgresLoader<'_> {
             return self.flush();
         }
         let sent = self.sending.as_ref().map_or(0, |(_, sent)| *sent);
-        if self.chunk.bytes.len() - sent >= SEND && !self.doubles.wanted() {
-            return self.send().map_err(|trouble| self.fault(trouble));
-        }
-        Ok(())
+        let moved = if self.doubles.wanted() {
+            self.keep_following()
+        } else if self.chunk.bytes.len() - sent >= SEND {
+            self.send()
+        } else {
+            Ok(())
+        };
+        moved.map_err(|trouble| self.fault(trouble))
     }
 
     fn rejects(&mut self) -> Vec<Reject> {
@@ -345,19 +312,22 @@ impl Loader for PostgresLoader<'_> {
 
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
         self.flush()?;
+        let settled = self.settle_following().and_then(|()| self.settle_orphans());
+        settled.map_err(|trouble| self.fault(trouble))?;
         let mut end = String::new();
         if !self.plan.stage.is_empty() {
             end.push_str(&format!("DROP TABLE {STAGE}; "));
         }
         end.push_str(self.alone.remove());
-        end.push_str(if self.own {
-            "COMMIT"
+        end.push_str(if self.own { "COMMIT" } else { FORGET });
+        if end == FORGET {
+            // after chunks that were all taken it cannot be refused
+            self.session.send(FORGET);
         } else {
-            "RELEASE SAVEPOINT load_all"
-        });
-        // COMMIT of a failed transaction is a rollback without an error; before it, a query is one
-        let ended = self.session.run(&format!("SELECT 1; {end}"));
-        ended.map_err(|trouble| self.fault(trouble))?;
+            // COMMIT of a failed transaction is a rollback without an error; before it, a query is one
+            let ended = self.session.run(&format!("SELECT 1; {end}"));
+            ended.map_err(|trouble| self.fault(trouble))?;
+        }
         self.open = false;
         self.rejects.sort_by_key(|reject| reject.ordinal);
         Ok(Loaded {
@@ -375,6 +345,7 @@ impl Drop for PostgresLoader<'_> {
         }
         // an unended COPY fails first
         self.sending = None;
+        self.following = None;
         if let Err(trouble) = take_back(self.session, self.own) {
             let error = self.fault(trouble);
             log::error!(

@@ -1,9 +1,9 @@
 //! Rows of a chunk that the server refused: loaded again without the bad ones, which are set aside to be tried alone.
 
-use super::fault::{Complaint, Trouble};
+use super::fault::{Complaint, POLICY, Trouble, is_of_a_row};
 use super::loader::PostgresLoader;
 use crate::tabbed::Chunk;
-use crate::{Cell, Reject};
+use crate::{Cell, Constraint, ErrorKind, Reject};
 
 /// How many rows are tried at once where bad ones are known to be.
 const PIECE: usize = 1000;
@@ -11,14 +11,14 @@ const PIECE: usize = 1000;
 const FEW: usize = 128;
 
 impl PostgresLoader<'_> {
-    /// Loads a chunk without what looks bad in it, which is set aside. `refusal` is why the server did not take all of it;
-    /// without one it is not sent yet.
+    /// Loads rows of a chunk without what looks bad in it, which is set aside. `refusal` is why the server did not take all of them;
+    /// without one they are not sent yet.
     pub(super) fn sort_out(
         &mut self,
         chunk: &Chunk,
+        mut rows: Vec<usize>,
         refusal: Option<&Complaint>,
     ) -> Result<(), Trouble> {
-        let mut rows: Vec<usize> = (0..chunk.rows.len()).collect();
         if let Some(complaint) = refusal
             && complaint.code != "21000"
         {
@@ -43,7 +43,11 @@ impl PostgresLoader<'_> {
     }
 
     /// Sets rows aside whose key is there already, where such have been met.
-    fn without_doubles(&mut self, chunk: &Chunk, rows: Vec<usize>) -> Result<Vec<usize>, Trouble> {
+    pub(super) fn without_doubles(
+        &mut self,
+        chunk: &Chunk,
+        rows: Vec<usize>,
+    ) -> Result<Vec<usize>, Trouble> {
         if !self.doubles.wanted() {
             return Ok(rows);
         }
@@ -103,22 +107,19 @@ impl PostgresLoader<'_> {
         rows: &[usize],
     ) -> Result<Result<(), Box<Complaint>>, Trouble> {
         let mut copy = self.begin_copy()?;
-        let mut at = 0;
-        while at < rows.len() {
-            // neighbours go in one piece
-            let run = rows[at..]
-                .iter()
-                .enumerate()
-                .take_while(|(step, row)| **row == rows[at] + step)
-                .count();
-            let place = chunk.place(rows[at]).start..chunk.place(rows[at + run - 1]).end;
+        for place in chunk.places(rows) {
             copy.send(self.session, &chunk.bytes[place])?;
-            at += run;
         }
         self.end_copy(copy)
     }
 
-    /// A row is bad. `place` is the column that was being read, where that is known.
+    /// Whether a refusal speaks of a row. By a policy it does where the table has some: rights to it were asked for before.
+    pub(super) fn is_of_a_row(&self, code: &str) -> bool {
+        is_of_a_row(code) || (code == POLICY && self.keys.policed)
+    }
+
+    /// A row is bad, or may be: a parent can still come, where that would be checked at the end of the transaction only. `place` is the
+    /// column that was being read, where that is known.
     pub(super) fn reject(
         &mut self,
         chunk: &Chunk,
@@ -126,13 +127,20 @@ impl PostgresLoader<'_> {
         complaint: Box<Complaint>,
         place: Option<usize>,
     ) {
+        if complaint.code == "23503" && self.patient {
+            return self.orphans.take(chunk, row);
+        }
         let cells = chunk.cells(row, &self.kinds);
         let lent: Vec<Cell<'_>> = cells.iter().map(Option::as_deref).collect();
         let known = place
             .and_then(|place| self.columns.get(place))
             .map(|column| column.name.clone());
         let column = known.or_else(|| self.column(&lent, &complaint));
+        let policy = complaint.code == POLICY;
         let mut error = self.fault(Trouble::Refused(complaint));
+        if policy {
+            error = error.with_kind(ErrorKind::Constraint(Constraint::Other));
+        }
         if let Some(column) = column {
             error = error.at_column(column);
         }

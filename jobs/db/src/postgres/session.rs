@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) watch: Arc<Watch>,
     pub(super) key: Arc<Key>,
     pub(super) standing: Standing,
+    /// Whether this transaction checks at once what it would check at its end.
+    pub(super) at_once: bool,
     /// Whether the server may send text that is not UTF-8.
     pub(super) any_bytes: bool,
     lost: Cell<bool>,
@@ -69,6 +71,7 @@ impl Session {
             watch: Arc::new(watch),
             key: Arc::new(key),
             standing: Standing::Idle,
+            at_once: false,
             any_bytes,
             lost: Cell::new(false),
         }
@@ -144,6 +147,17 @@ impl Session {
         if !self.lost.get() {
             drop(self.client().batch_execute(sql).now_or_never());
         }
+    }
+
+    /// Begins a transaction. Nobody waits for it: the next statement tells if it could not be.
+    pub(super) fn begin(&mut self) -> Result<(), Trouble> {
+        if self.lost.get() {
+            return Err(Trouble::Lost);
+        }
+        self.send("BEGIN");
+        self.standing = Standing::Open;
+        self.at_once = false;
+        Ok(())
     }
 
     /// The next of what the server streams; `None` at its end.

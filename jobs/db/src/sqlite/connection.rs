@@ -4,6 +4,7 @@ use super::dialect::Sqlite;
 use super::dictionary;
 use super::fault::{fault, refused};
 use super::loader::SqliteLoader;
+use super::parents::Parents;
 use super::rows::{SqliteRows, columns};
 use super::watch::{STEPS, Watch};
 use crate::{
@@ -22,6 +23,8 @@ pub(super) struct SqliteConnection {
     watch: Arc<Watch>,
     /// The URL, for messages.
     name: String,
+    /// Whether loads of this transaction check at once what SQLite would check at its end.
+    at_once: bool,
 }
 
 pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection>> {
@@ -43,6 +46,7 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
         inner,
         watch,
         name: url.redacted(),
+        at_once: false,
     };
     connection
         .settle(url, fresh)
@@ -226,11 +230,17 @@ impl Connection for SqliteConnection {
     ) -> Result<Box<dyn Loader + 'c>> {
         self.watch.start();
         let action = format!("loading into {} on {}", into.table, self.name);
-        let loader = SqliteLoader::start(&self.inner, &self.watch, into, info, action)?;
+        let parents = if self.at_once && !self.inner.is_autocommit() {
+            Parents::learn(&self.inner, into).map_err(|error| fault(&action, &self.watch, error))?
+        } else {
+            Parents::default()
+        };
+        let loader = SqliteLoader::start(&self.inner, &self.watch, into, info, parents, action)?;
         Ok(Box::new(loader))
     }
 
     fn begin(&mut self) -> Result<()> {
+        self.at_once = false;
         // IMMEDIATE: a transaction that takes the write lock later could be refused without a wait
         self.run("beginning a transaction", "BEGIN IMMEDIATE")
     }
@@ -241,6 +251,11 @@ impl Connection for SqliteConnection {
             "beginning a snapshot",
             "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1",
         )
+    }
+
+    fn check_at_once(&mut self) -> Result<bool> {
+        self.at_once = true;
+        Ok(true)
     }
 
     fn commit(&mut self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::dialect::Sqlite;
 use super::fault::{fault, refused};
+use super::parents::Parents;
 use super::value::{bind, describe};
 use super::watch::Watch;
 use crate::{
@@ -9,6 +10,9 @@ use crate::{
     TableInfo,
 };
 use rusqlite::{CachedStatement, Connection};
+
+/// So many rows wait for their parents at most.
+const WAITING: usize = 10_000;
 
 pub(super) struct SqliteLoader<'c> {
     connection: &'c Connection,
@@ -23,6 +27,9 @@ pub(super) struct SqliteLoader<'c> {
     rows: u64,
     skipped: u64,
     rejects: Vec<Reject>,
+    parents: Parents,
+    /// Rows whose parent is not there yet: tried again after all others.
+    orphans: Vec<Reject>,
     /// The transaction is the loader's own, not its caller's.
     own: bool,
     open: bool,
@@ -48,6 +55,7 @@ impl<'c> SqliteLoader<'c> {
         watch: &'c Watch,
         into: &Load<'_>,
         info: &TableInfo,
+        parents: Parents,
         action: String,
     ) -> Result<Self> {
         let columns = targets(into, info, &action)?;
@@ -81,6 +89,8 @@ impl<'c> SqliteLoader<'c> {
             rows: 0,
             skipped: 0,
             rejects: Vec::new(),
+            parents,
+            orphans: Vec::new(),
             own,
             open: true,
         })
@@ -112,6 +122,80 @@ impl<'c> SqliteLoader<'c> {
             Err(error) => return Err(self.locate(row, fault(&self.action, self.watch, error))),
         }
         Ok(())
+    }
+
+    /// Inserts a row, and takes it back if it lacks a parent: an error that tells the columns.
+    fn insert_checked(&mut self, row: &[Cell<'_>]) -> Result<()> {
+        if self.parents.is_empty() {
+            return self.insert(row);
+        }
+        let before = (self.rows, self.skipped);
+        self.end("SAVEPOINT loaded_row")?;
+        let mut inserted = self.insert(row);
+        if inserted.is_ok() && self.rows > before.0 {
+            let lacking = self.parents.lacking(self.connection, self.columns_of(row));
+            inserted = match lacking.map_err(|error| fault(&self.action, self.watch, error))? {
+                None => Ok(()),
+                Some((columns, table)) => Err(Error::new(
+                    ErrorKind::Constraint(Constraint::ForeignKey),
+                    &self.action,
+                )
+                .at_column(columns)
+                .because(format!("{table} has no such row"))),
+            };
+        }
+        if inserted.is_ok() {
+            self.end("RELEASE loaded_row")?;
+        } else if !self.connection.is_autocommit() {
+            (self.rows, self.skipped) = before;
+            self.end("ROLLBACK TO loaded_row; RELEASE loaded_row")?;
+        }
+        inserted
+    }
+
+    /// The row's cells with what their columns hold.
+    fn columns_of<'s, 'r>(
+        &'s self,
+        row: &'s [Cell<'r>],
+    ) -> impl Fn(usize) -> (Kind, Cell<'r>) + use<'s, 'r, 'c> {
+        move |place| (self.columns[place].kind, row[place])
+    }
+
+    /// Tries rows without a parent for as long as others of them bring parents along; those that are left are bad.
+    fn settle_orphans(&mut self) -> Result<()> {
+        loop {
+            let orphans = std::mem::take(&mut self.orphans);
+            let before = orphans.len();
+            for orphan in orphans {
+                let row: Vec<Cell<'_>> = orphan.cells.iter().map(Option::as_deref).collect();
+                self.take(orphan.ordinal, &row)?;
+            }
+            if self.orphans.len() == before {
+                self.rejects.append(&mut self.orphans);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Loads a row, or keeps it as one that is refused or has to wait.
+    fn take(&mut self, ordinal: u64, row: &[Cell<'_>]) -> Result<()> {
+        match self.insert_checked(row) {
+            Err(error) if !error.is_row_error() => Err(error),
+            // a trigger's RAISE(ROLLBACK) takes the rows before it, too
+            Err(error) if self.connection.is_autocommit() => Err(error.with_kind(ErrorKind::Other)),
+            Err(error) => {
+                let waits = !self.parents.is_empty()
+                    && error.kind() == ErrorKind::Constraint(Constraint::ForeignKey);
+                let reject = Reject::new(ordinal, row, error);
+                if waits {
+                    self.orphans.push(reject);
+                } else {
+                    self.rejects.push(reject);
+                }
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Adds the column, from the row and the dictionary.
@@ -186,16 +270,11 @@ impl Loader for SqliteLoader<'_> {
         }
         let ordinal = self.pushed;
         self.pushed += 1;
-        match self.insert(row) {
-            Err(error) if !error.is_row_error() => Err(error),
-            // a trigger's RAISE(ROLLBACK) takes the rows before it, too
-            Err(error) if self.connection.is_autocommit() => Err(error.with_kind(ErrorKind::Other)),
-            Err(error) => {
-                self.rejects.push(Reject::new(ordinal, row, error));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+        self.take(ordinal, row)?;
+        if self.orphans.len() >= WAITING {
+            self.settle_orphans()?;
         }
+        Ok(())
     }
 
     fn rejects(&mut self) -> Vec<Reject> {
@@ -204,6 +283,7 @@ impl Loader for SqliteLoader<'_> {
 
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
         self.watch.start();
+        self.settle_orphans()?;
         self.end(if self.own {
             "RELEASE loader; COMMIT"
         } else {

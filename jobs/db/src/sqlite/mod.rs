@@ -13,6 +13,7 @@ mod dictionary;
 mod fault;
 mod kind;
 mod loader;
+mod parents;
 mod rows;
 #[cfg(test)]
 mod tests;

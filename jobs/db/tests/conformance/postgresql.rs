@@ -249,6 +249,37 @@ fn a_rule_that_is_checked_late_takes_the_load_back() {
     }
 }
 
+#[test]
+fn a_rule_that_is_checked_late_can_name_its_rows() {
+    let (_place, mut connection) = with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)",
+    );
+    connection.begin().unwrap();
+    assert!(connection.check_at_once().unwrap());
+    // 1 and 7 wait for a parent that comes, 2 and then 8 for one that does not
+    let rows = [
+        [Some("1"), Some("3")],
+        [Some("2"), Some("99")],
+        [Some("7"), Some("1")],
+        [Some("8"), Some("2")],
+        [Some("3"), None],
+    ];
+    let pushed: Vec<&[Option<&str>]> = rows.iter().map(|row| &row[..]).collect();
+    let loaded = load(&mut *connection, &["id", "p"], Mode::Append, &pushed);
+    let rejected: Vec<(u64, ErrorKind)> = loaded
+        .rejects
+        .iter()
+        .map(|reject| (reject.ordinal, reject.error.kind()))
+        .collect();
+    let orphan = ErrorKind::Constraint(Constraint::ForeignKey);
+    assert_eq!(rejected, [(1, orphan), (3, orphan)]);
+    connection.commit().unwrap();
+    assert_eq!(
+        flat(&mut *connection, "SELECT id FROM t ORDER BY id"),
+        ["1", "3", "7"]
+    );
+}
+
 /// Loads `total` rows, of which each tenth that ends in 3 is of a wrong type, doubles a key of the table or of the load.
 fn load_mixed(connection: &mut dyn Connection, total: u64) -> (u64, Vec<Reject>) {
     let (table, columns) = (t(), ["id".to_owned(), "day".to_owned(), "v".to_owned()]);
@@ -447,14 +478,20 @@ fn what_copy_refuses_is_inserted() {
     connection
         .batch(&format!(
             "DROP VIEW t; ALTER TABLE base RENAME TO t; ALTER TABLE t ENABLE ROW LEVEL SECURITY; \
-             CREATE POLICY all_rows ON t USING (true); CREATE ROLE {account}; GRANT ALL ON t TO {account}; \
+             CREATE POLICY all_rows ON t USING (true) WITH CHECK (id <> 9); CREATE ROLE {account}; GRANT ALL ON t TO {account}; \
              SET SESSION AUTHORIZATION {account}"
         ))
         .unwrap();
-    let pushed = [row("3"), row("3"), row("4")];
+    let pushed = [row("3"), row("3"), row("9"), row("4")];
     let pushed: Vec<&[Option<&str>]> = pushed.iter().map(|row| &row[..]).collect();
     let loaded = load(&mut *connection, &columns, Mode::Append, &pushed);
-    assert_eq!((loaded.rows, loaded.rejects.len()), (2, 1));
+    let kinds: Vec<ErrorKind> = loaded
+        .rejects
+        .iter()
+        .map(|reject| reject.error.kind())
+        .collect();
+    let refused = [Constraint::Unique, Constraint::Other].map(ErrorKind::Constraint);
+    assert_eq!((loaded.rows, kinds), (2, refused.to_vec()));
     assert_eq!(count(&mut *connection), "4");
     connection
         .batch(&format!(

@@ -101,7 +101,7 @@ impl<'a> Pass<'a> {
             ..Tally::default()
         };
         if let Some(rejects) = rejects {
-            rejects::publish(self.cx, rejects)?;
+            drop(rejects::publish(self.cx, rejects)?);
         }
         match (bad, output) {
             (Some(reason), _) => {

@@ -1,17 +1,24 @@
 //! The bad rows of a file: counted against what the job tolerates, and kept in a reject file that can be loaded again.
+//!
+//! They stand there in the file's order. The reader finds bad rows at once, the database judges rows in batches, later: what the reader
+//! finds waits for the database's word on the rows before it.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 
 use db::Reject;
 
-use super::load::Fault;
+use super::fault::Fault;
 use super::source::Source;
 use crate::context::Context;
-use crate::data::{BadRow, Place, Record, Rejects};
+use crate::data::{BadRow, Place, Record, Rejects, lay_out};
 use crate::error::Error;
 use crate::job::Count;
 use crate::publish::Draft;
 use crate::rejects;
+
+/// So many bytes of rows wait at most; what comes beyond is written where it comes.
+const HELD: usize = 8 << 20;
 
 /// The bad rows of a file, on their way into its reject file.
 pub(super) struct Bad<'a> {
@@ -24,18 +31,80 @@ pub(super) struct Bad<'a> {
     pub(super) batch: Option<u64>,
     pub(super) out: Option<Rejects<Draft>>,
     pub(super) names: &'a [String],
+    pub(super) held: Held,
+    /// Whether the database tells of rows in no order: all wait for the last one then.
+    pub(super) unordered: bool,
+}
+
+/// Rows that wait for those before them, as they will stand in the reject file.
+#[derive(Default)]
+pub(super) struct Held {
+    rows: VecDeque<(u64, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Held {
+    fn push(&mut self, row: u64, text: Vec<u8>) {
+        self.bytes += text.len();
+        self.rows.push_back((row, text));
+    }
+
+    /// The first one, if it stands before this row.
+    fn before(&mut self, row: u64) -> Option<Vec<u8>> {
+        let (_, text) = self.rows.pop_front_if(|(first, _)| *first < row)?;
+        self.bytes -= text.len();
+        Some(text)
+    }
 }
 
 impl Bad<'_> {
-    /// Keeps a row; refuses the file once there are too many.
+    /// Keeps a row that the reader found; refuses the file once there are too many.
     pub(super) fn keep(
         &mut self,
         bad: &BadRow,
         columns: &[String],
         record: &Record,
     ) -> Result<(), Fault> {
-        self.total += 1;
-        let out = match &mut self.out {
+        let mut text = Vec::new();
+        lay_out(&mut text, bad, columns, record).map_err(Error::io("write into", self.folder))?;
+        self.held.push(bad.place.row, text);
+        if self.held.bytes > HELD {
+            self.release(u64::MAX)?;
+        }
+        self.count(bad)
+    }
+
+    /// Keeps a row that the database refused, as [`Bad::keep`].
+    pub(super) fn keep_refused(
+        &mut self,
+        bad: &BadRow,
+        columns: &[String],
+        record: &Record,
+    ) -> Result<(), Fault> {
+        if self.unordered {
+            return self.keep(bad, columns, record);
+        }
+        self.release(bad.place.row)?;
+        let folder = self.folder;
+        self.out()?
+            .push(bad, columns, record)
+            .map_err(Error::io("write into", folder))?;
+        self.count(bad)
+    }
+
+    /// Writes what waits and stands before this row.
+    fn release(&mut self, row: u64) -> Result<(), Error> {
+        let folder = self.folder;
+        while let Some(text) = self.held.before(row) {
+            self.out()?
+                .push_laid_out(&text)
+                .map_err(Error::io("write into", folder))?;
+        }
+        Ok(())
+    }
+
+    fn out(&mut self) -> Result<&mut Rejects<Draft>, Error> {
+        Ok(match &mut self.out {
             Some(out) => out,
             none => {
                 let target = match self.batch {
@@ -48,9 +117,11 @@ impl Bad<'_> {
                     &self.cx.author(),
                 )?))
             }
-        };
-        out.push(bad, columns, record)
-            .map_err(Error::io("write into", self.folder))?;
+        })
+    }
+
+    fn count(&mut self, bad: &BadRow) -> Result<(), Fault> {
+        self.total += 1;
         if self.total > self.most {
             self.publish()?;
             let count = Count(self.total, "bad row");
@@ -79,16 +150,21 @@ impl Bad<'_> {
         }
     }
 
-    /// Publishes what was kept, durably; before the transaction that speaks of it.
-    pub(super) fn publish(&mut self) -> Result<(), Fault> {
+    /// Publishes what was kept, durably; before the transaction that speaks of it. Tells where it is, if it is whole.
+    pub(super) fn publish(&mut self) -> Result<Option<PathBuf>, Fault> {
+        self.held
+            .rows
+            .make_contiguous()
+            .sort_by_key(|(row, _)| *row);
+        self.release(u64::MAX)?;
         if let Some(out) = self.out.take()
             && let Some(draft) = out.finish().map_err(Error::io("write into", self.folder))?
         {
             match self.batch {
                 Some(_) => draft.publish().map(|_| ())?,
-                None => rejects::publish(self.cx, draft.seal()?)?,
+                None => return Ok(Some(rejects::publish(self.cx, draft.seal()?)?)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

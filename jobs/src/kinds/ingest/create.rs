@@ -2,8 +2,8 @@
 
 use db::{Connection, Dialect, Kind, TableInfo, TableName};
 
+use super::fault::Fault;
 use super::guess::Guess;
-use super::load::Fault;
 use super::params::Table;
 use super::source::{STRIDE, Source, broken, open};
 use crate::context::Context;

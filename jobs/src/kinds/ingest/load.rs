@@ -3,13 +3,14 @@
 //! The order is what makes it exactly once: ledger row, rows, reject file published, COMMIT; the caller moves the input only then.
 //! This file decides nothing about folders beyond the reject file's name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use db::{Connection, ErrorKind, Load, Mode as Clash, TableInfo, TableName};
 
-use super::bad::Bad;
+use super::bad::{Bad, Held};
 use super::create;
+use super::fault::{Fault, of_its_end, of_rows};
 use super::mapping::{Growth, Mapping};
 use super::params::{Mode, Table};
 use super::reading::Reading;
@@ -39,44 +40,6 @@ pub(super) enum Fate {
     Bad(String),
 }
 
-/// Why a load was given up.
-pub(super) enum Fault {
-    /// A column turned up that the load was not opened for.
-    Grown,
-    /// The file is at fault.
-    Refused(String),
-    /// The file is not the one that it was.
-    Changed,
-    /// Something else is.
-    Other(Error),
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Fault::Grown => f.write_str("it has more columns than were seen"),
-            Fault::Refused(reason) => f.write_str(reason),
-            Fault::Changed => f.write_str("it has changed"),
-            Fault::Other(error) => write!(f, "{}", error.chain()),
-        }
-    }
-}
-
-impl<E: Into<Error>> From<E> for Fault {
-    fn from(error: E) -> Fault {
-        Fault::Other(error.into())
-    }
-}
-
-/// What the database says of rows is the file's fault; the rest is not.
-pub(super) fn of_rows(error: db::Error) -> Fault {
-    if error.is_row_error() {
-        Fault::Refused(Error::Database(error).chain())
-    } else {
-        Fault::Other(Error::Database(error))
-    }
-}
-
 /// Whether an error came from outside of what was asked for: it tells nothing about it.
 fn is_outer(kind: ErrorKind) -> bool {
     use ErrorKind::{Busy, Cancelled, Connect, Timeout};
@@ -95,6 +58,10 @@ pub(super) struct Unit<'a> {
     pub(super) known: &'a mut Option<TableInfo>,
     /// The file's rows up to this one are dealt with by transactions that are committed (`commit="N"`, which loads files singly).
     pub(super) stays: u64,
+    /// Why rules are checked row by row that are otherwise checked at the end: then one spoke up, and some row is to be found.
+    pub(super) at_once: Option<String>,
+    /// Reject files of this attempt.
+    pub(super) published: Vec<PathBuf>,
 }
 
 impl Unit<'_> {
@@ -105,10 +72,7 @@ impl Unit<'_> {
     pub(super) fn load(mut self) -> Result<Fate, Error> {
         let mut columns = self.scan(Some(PEEK));
         loop {
-            let result = match columns {
-                Ok(names) => self.attempt(&names),
-                Err(fault) => Err(fault),
-            };
+            let result = columns.and_then(|names| self.attempt(&names));
             match result {
                 Ok(fate) => {
                     let disk = self.cx.disk();
@@ -125,7 +89,12 @@ impl Unit<'_> {
                     undone?;
                     match fault {
                         Fault::Grown => columns = self.scan(None),
-                        Fault::Refused(reason) => {
+                        Fault::Late(reason) if self.at_once.is_none() => {
+                            self.at_once = Some(reason);
+                            self.unpublish()?;
+                            columns = self.scan(None);
+                        }
+                        Fault::Refused(reason) | Fault::Late(reason) => {
                             return self.refused(reason);
                         }
                         Fault::Changed => return Ok(Fate::Changed),
@@ -139,7 +108,8 @@ impl Unit<'_> {
     /// The end of a file that cannot be loaded: its rejects so far are published, and what of it stays is told.
     fn refused(&self, mut reason: String) -> Result<Fate, Error> {
         let disk = self.cx.disk();
-        self.parts().try_for_each(|parts| parts.join(self.cx))?;
+        self.parts()
+            .try_for_each(|parts| parts.join(self.cx).map(drop))?;
         self.parts().try_for_each(|parts| parts.remove(&*disk))?;
         if self.stays > 0 {
             let (last, next) = (self.stays, self.stays + 1);
@@ -149,6 +119,15 @@ impl Unit<'_> {
             ));
         }
         Ok(Fate::Bad(reason))
+    }
+
+    /// Removes the reject files of an attempt that is made anew, and will have more rows in them.
+    fn unpublish(&mut self) -> Result<(), Error> {
+        let disk = self.cx.disk();
+        for path in self.published.drain(..) {
+            disk.remove(&path)?;
+        }
+        disk.sync_dir(self.rejects)
     }
 
     /// What is kept of the files' bad rows while their load takes several transactions.
@@ -192,6 +171,7 @@ impl Unit<'_> {
         if self.table.mode == Mode::Replace {
             self.empty(&name, &info)?;
         }
+        self.check_at_once()?;
         let (mut tally, mut kept) = (Tally::default(), 0);
         for ((source, columns), entry) in self.sources.iter().zip(columns).zip(entries) {
             let begun = match entry {
@@ -208,9 +188,21 @@ impl Unit<'_> {
         self.look_again()?;
         let _step = self.cx.step("commit", STEP);
         // a constraint that is deferred speaks up here
-        self.db.commit().map_err(of_rows)?;
+        self.db.commit().map_err(of_its_end)?;
         *self.known = Some(info);
         Ok(Fate::Loaded(tally, kept))
+    }
+
+    /// Has each row checked at once by what would be checked at the end, where that is wanted and the database can.
+    fn check_at_once(&mut self) -> Result<(), Fault> {
+        let Some(reason) = &self.at_once else {
+            return Ok(());
+        };
+        let _step = self.cx.step("checking constraints", STEP);
+        if self.db.check_at_once().map_err(of_rows)? {
+            return Ok(());
+        }
+        Err(Fault::Refused(reason.clone()))
     }
 
     /// Enters the files into the ledger.
@@ -328,6 +320,8 @@ impl Unit<'_> {
                 total: begun.rejected,
                 batch: None,
                 out: None,
+                held: Held::default(),
+                unordered: self.at_once.is_some(),
                 names: &names,
             },
             mapping,
@@ -349,20 +343,22 @@ impl Unit<'_> {
                 let loader = self.db.load_known(&into, info)?;
                 file.batch(self.cx, loader, self.table.batch())?
             };
-            file.bad.publish()?;
+            self.published.extend(file.bad.publish()?);
             let progress = Progress {
                 position: file.position,
                 rejected: file.bad.total,
             };
             ledger::advance(self.db, &source.key(self.cx.job()), progress, !more)?;
             if !more {
-                source.parts(self.rejects).join(self.cx)?;
+                let whole = source.parts(self.rejects).join(self.cx)?;
+                self.published.extend(whole);
                 break;
             }
             self.look_again()?;
-            self.db.commit().map_err(of_rows)?;
+            self.db.commit().map_err(of_its_end)?;
             self.stays = progress.position;
             self.db.begin()?;
+            self.check_at_once()?;
         }
         if let Some(left_out) = file.mapping.left_out() {
             log::warn!(

@@ -2,7 +2,7 @@
 
 use db::{ColumnInfo, TableInfo, TableName};
 
-use super::load::Fault;
+use super::fault::Fault;
 use super::mapping::Mapping;
 use super::params::{Mode, Params};
 use super::queue::{Next, Queue};

@@ -5,6 +5,8 @@
 //! goes along with each batch. A connection that breaks, a deadlock, a COMMIT whose answer is lost: the load is tried again, and the ledger knows
 //! whether it went through. A file that changes while it is read is left for the next run. A bad row goes to the reject file, which is durable before the COMMIT that leaves the row out.
 //! `replace` empties the table by DELETE inside the transaction: readers see the old rows or the new ones, never half.
+//! A constraint that is deferred speaks up at the COMMIT and names no row: the file is then loaded anew with such constraints checked row by row, rows
+//! without a parent tried again after all others. So parents may come later in the file; rows that refer to one another in a circle count as bad then.
 //! **Order.** Files are taken by table (the first `<table>` first), then by name, where numbers count: `A_9` comes before `A_10`. With several workers the files of one table keep that order unless its mode is `insert`, where
 //! it changes nothing but which of two files brings a doubled key first.
 //! **Where it ends.** A file that turns out to be bad with `commit="N"` (more than `max-bad` bad rows, broken in the middle) leaves the rows of its
@@ -17,6 +19,7 @@
 mod bad;
 mod create;
 mod crew;
+mod fault;
 mod guess;
 mod load;
 mod look;
@@ -98,6 +101,7 @@ impl Job for Ingest {
             params: &self.params,
             inbox: &inbox,
             rejects: &rejects,
+            single: queue.len() == 1,
             queue: Mutex::new(queue),
         };
         crew::work(cx, &shared, workers, &mut self.links).answer()

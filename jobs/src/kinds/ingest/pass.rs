@@ -36,6 +36,8 @@ pub(super) struct Shared<'a> {
     /// Where reject files go.
     pub(super) rejects: &'a Path,
     pub(super) queue: Mutex<Queue>,
+    /// There is just one task: the pass's own line will tell its figures.
+    pub(super) single: bool,
 }
 
 impl Shared<'_> {
@@ -205,6 +207,8 @@ impl<'a> Pass<'a> {
                 rejects: self.shared.rejects,
                 known: &mut self.known[at],
                 stays: 0,
+                at_once: None,
+                published: Vec::new(),
             };
             let result = unit.load();
             let broken = matches!(&result, Err(Error::Database(error)) if error.kind() == ErrorKind::Connect);
@@ -236,7 +240,12 @@ impl<'a> Pass<'a> {
                     0 => String::new(),
                     kept => format!(", {} there already", Count(kept, "row")),
                 };
-                log::info!("{names} -> {}: {tally}{kept}", table.name);
+                let told = if self.shared.single {
+                    String::new()
+                } else {
+                    format!(": {tally}")
+                };
+                log::info!("{names} -> {}{told}{kept}", table.name);
                 self.outcome.tally += tally;
                 self.move_soon(inputs)
             }

@@ -3,7 +3,8 @@
 use db::{ColumnInfo, Dialect, Kind, Load, TableInfo, TableName};
 
 use super::create;
-use super::load::{Fault, clash};
+use super::fault::Fault;
+use super::load::clash;
 use super::look::{Look, absent};
 use super::mapping::Mapping;
 use super::params::{Mode, Table};

@@ -3,7 +3,8 @@
 use db::{Loader, Reject, TableInfo};
 
 use super::bad::Bad;
-use super::load::{Fault, STEP, of_rows};
+use super::fault::{Fault, of_rows};
+use super::load::STEP;
 use super::mapping::{Growth, Mapping};
 use super::source::{STRIDE, broken, open_ahead};
 use crate::context::Context;
@@ -111,11 +112,13 @@ impl Reading<'_> {
                 && self.find_again(row)?
                 && let Some(again) = &self.again
             {
-                self.bad.keep(&bad, again.rows.columns(), &again.record)?;
+                self.bad
+                    .keep_refused(&bad, again.rows.columns(), &again.record)?;
             } else {
                 let cells = reject.cells.iter().map(Option::as_deref);
                 let names = self.bad.names;
-                self.bad.keep(&bad, names, &Record::of(bad.place, cells))?;
+                self.bad
+                    .keep_refused(&bad, names, &Record::of(bad.place, cells))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::load::Fault;
+use super::fault::Fault;
 use crate::content;
 use crate::context::Context;
 use crate::data::{BadFile, Format, Place, Reading as Layout, Record, Rows, Step, ahead};

@@ -397,6 +397,7 @@ fn files_that_change_or_go_after_they_were_found_are_left_alone() {
         params: &job.params,
         inbox: &job.params.input.inbox(&cx),
         rejects: &job.params.input.rejects(&cx),
+        single: false,
         queue: Mutex::new(queue),
     };
     let tally = crew::work(&cx, &shared, 1, &mut Vec::new())
@@ -434,6 +435,26 @@ fn what_a_deferred_rule_says_at_the_end_is_the_files_fault() {
         (bench.names("in/bad"), bench.names("in/done")),
         (vec!["a.csv".into()], vec!["b.csv".into()])
     );
+}
+
+#[test]
+fn rows_that_break_a_deferred_rule_are_rejects_and_their_parents_may_come_later() {
+    let bench = Bench::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, boss INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)",
+    );
+    bench.put("a.csv", "id,boss\n1,3\n2,77\n3,4\n4,4\n5,\n6,2\n7\n");
+    bench
+        .run(r#"<table match="*" name="t" max-bad="3"/>"#)
+        .unwrap();
+    assert_eq!(bench.rows("SELECT id FROM t ORDER BY id"), "1 3 4 5");
+    // of the first attempt nothing is left
+    assert_eq!(bench.names("in/rejects"), ["a.csv.rejects.xml"]);
+    let rejects = bench.text("in/rejects/a.csv.rejects.xml");
+    assert_eq!(rejects.matches("<row number=").count(), 3, "{rejects}");
+    let order = ["number=\"2\"", "number=\"6\"", "number=\"7\""];
+    assert!(order.map(|row| rejects.find(row)).is_sorted());
+    assert!(rejects.contains("<row number=\"2\" column=\"boss\" value=\"77\""));
+    assert!(rejects.contains("<row number=\"6\" column=\"boss\" value=\"2\""));
 }
 
 /// The power fails at each operation of a run, then the machine comes up in one of its possible states, and the job runs again.
