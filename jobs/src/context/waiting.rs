@@ -48,6 +48,20 @@ impl Context {
         }
     }
 
+    /// Says what the job waits for until its next pass, where that is more than time; empty: nothing. For `status`.
+    pub fn wait_for(&self, what: &str) {
+        what.clone_into(&mut self.awaited.borrow_mut());
+    }
+
+    /// What is waited for between two passes.
+    pub(crate) fn awaited(&self) -> String {
+        let awaited = self.awaited.borrow();
+        if awaited.is_empty() {
+            return "waiting".to_owned();
+        }
+        awaited.clone()
+    }
+
     /// Lets a fake clock skip a wait.
     fn skip(&self, long: Duration) -> bool {
         let Clock::Fake(ahead) = &self.clock else {

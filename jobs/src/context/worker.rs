@@ -2,7 +2,7 @@
 //! all of them. A worker that hangs is seen although the others go on: the job beats only when each of them has.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -87,6 +87,7 @@ impl Worker {
                 .map_or(Clock::System, |ahead| Clock::Fake(Cell::new(ahead))),
             meter: None,
             signs: Some(Shown(self.signs)),
+            awaited: RefCell::default(),
             rows: Cell::default(),
             bytes: Cell::default(),
             fuse: Cell::default(),

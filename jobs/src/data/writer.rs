@@ -81,14 +81,14 @@ impl<W: Write> Writer<W> {
     /// Begins a file.
     ///
     /// # Errors
-    /// Those of the output; `InvalidInput` when there is no column, or a name stands twice or is empty.
+    /// Those of the output; `InvalidInput` when there is no column, or a name stands twice, is empty or cannot be written.
     pub fn new(
         output: W,
         format: Format,
         compression: Compression,
         columns: &[Column],
     ) -> io::Result<Writer<W>> {
-        check_names(columns)?;
+        check_names(columns, format)?;
         let mut gathered = Vec::with_capacity(GATHER + GATHER / 4);
         let layout = match format {
             Format::Xml => {
@@ -171,7 +171,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn check_names(columns: &[Column]) -> io::Result<()> {
+fn check_names(columns: &[Column], format: Format) -> io::Result<()> {
     let mut seen = std::collections::HashSet::new();
     let wrong = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     if columns.is_empty() {
@@ -183,6 +183,12 @@ fn check_names(columns: &[Column]) -> io::Result<()> {
         }
         if !seen.insert(column.name.as_str()) {
             return wrong(format!("the column {} stands twice", column.name));
+        }
+        if format == Format::Xml && !xml::is_text(column.name.as_bytes()) {
+            let name = &column.name;
+            return wrong(format!(
+                "the name of the column {name:?} holds a character that XML cannot carry"
+            ));
         }
     }
     Ok(())

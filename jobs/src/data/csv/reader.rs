@@ -57,7 +57,8 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Takes the names of the columns; blanks around those that stand in no quotes do not count.
+    /// Takes the names of the columns; of those that stand in no quotes blanks around them do not count, and control characters tell
+    /// that this is no text.
     fn take_header(&mut self, header: &Record, fault: Option<&'static str>) -> Result<(), BadFile> {
         let place = Place {
             row: 0,
@@ -76,16 +77,13 @@ impl Reader {
         for field in 0..self.scanner.fields {
             let name = header.cell(field).unwrap_or_default();
             let name = std::str::from_utf8(name).expect("decoded text is UTF-8");
-            let name = if self.scanner.quoted.contains(&field) {
-                name
-            } else {
-                name.trim()
-            };
+            let quoted = self.scanner.quoted.contains(&field);
+            let name = if quoted { name } else { name.trim() };
             let number = field + 1;
             if name.is_empty() {
                 return wrong(format!("column {number} has no name"));
             }
-            if name.contains(char::is_control) {
+            if !quoted && name.contains(char::is_control) {
                 return wrong(format!(
                     "the name of column {number} holds a control character"
                 ));

@@ -19,11 +19,12 @@ impl Csv {
             if i > 0 {
                 header.push(b',');
             }
-            // Blanks around a name count in quotes alone.
-            if column.name.trim() == column.name {
-                append_field(&mut header, column.name.as_bytes());
+            // Blanks around a name and control characters in it count in quotes alone.
+            let name = column.name.as_str();
+            if name.trim() == name && !name.contains(char::is_control) {
+                append_field(&mut header, name.as_bytes());
             } else {
-                append_quoted(&mut header, column.name.as_bytes());
+                append_quoted(&mut header, name.as_bytes());
             }
         }
         header.extend_from_slice(b"\n");
@@ -80,4 +81,25 @@ fn append_quoted(out: &mut Vec<u8>, text: &[u8]) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Compression, Format, Reading, Writer};
+
+    #[test]
+    fn names_of_any_characters_come_back() {
+        let names = ["a\u{8}b", " c ", "d\u{7f}", "e\nf", "\"g\",h"];
+        let columns = names.map(Column::text);
+        let writer = Writer::new(Vec::new(), Format::Csv, Compression::None, &columns);
+        let bytes = writer.unwrap().finish().unwrap();
+        let rows = Reading::of(Format::Csv, "").open(Box::new(std::io::Cursor::new(bytes)));
+        assert_eq!(rows.unwrap().columns(), names);
+        let bare = Reading::of(Format::Csv, "").open(Box::new(&b"a\x08b,c\n1,2\n"[..]));
+        assert!(bare.is_err());
+        // an attribute would bring another name back
+        let columns = ["\u{ffff}"].map(Column::text);
+        assert!(Writer::new(Vec::new(), Format::Xml, Compression::None, &columns).is_err());
+    }
 }

@@ -48,7 +48,7 @@ pub(super) fn look(
     report.note(format_args!("{}: {count} to convert", inbox.dir.display()));
     for input in inputs.iter().take(FILES).filter(|_| settings.is_text()) {
         cx.checkpoint()?;
-        look_at_encoding(cx, input, settings, report)?;
+        look_at_encoding(cx, input, settings, params.input.max_bad, report)?;
     }
     match inputs.first() {
         Some(first) => look_at_rows(cx, first, settings, report),
@@ -60,6 +60,7 @@ fn look_at_encoding(
     cx: &Context,
     input: &Input,
     settings: &Settings,
+    max_bad: u64,
     report: &mut Report,
 ) -> Result<(), Error> {
     let file = cx.disk().open(&input.path)?;
@@ -76,7 +77,8 @@ fn look_at_encoding(
         .or(settings.encoding())
         .unwrap_or(encoding_rs::UTF_8);
     let declares = sample.starts_with(b"<?xml") && settings.encoding().is_none();
-    if !declares && !decodes(own, &sample) {
+    let undecoded = if declares { 0 } else { undecoded(own, &sample) };
+    if undecoded > max_bad {
         let hint = suggest(&sample).map_or(String::new(), |encoding| {
             format!(
                 "; it could be encoding=\"{}\"",
@@ -87,6 +89,13 @@ fn look_at_encoding(
             "format.encoding",
             format_args!("{} is not {}{hint}", input.name, own.name()),
         );
+    } else if undecoded > 0 {
+        let lines = Count(undecoded, "line");
+        report.note(format_args!(
+            "{}: {lines} that {} does not decode, within max-bad",
+            input.name,
+            own.name()
+        ));
     }
     Ok(())
 }
@@ -102,6 +111,17 @@ fn suggest(sample: &[u8]) -> Option<&'static Encoding> {
     };
     let mut all = std::iter::once(guess).chain(CANDIDATES);
     all.find(|encoding| decodes(encoding, sample))
+}
+
+/// How many lines are not valid in an encoding. Where a byte of a line feed can be part of another character, all counts as one.
+fn undecoded(encoding: &'static Encoding, bytes: &[u8]) -> u64 {
+    if decodes(encoding, bytes) {
+        return 0;
+    }
+    let bad = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| encoding.is_ascii_compatible() && !decodes(encoding, line));
+    u64::try_from(bad.count()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Whether the bytes are valid in an encoding, a character cut off at the end aside.

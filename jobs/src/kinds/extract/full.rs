@@ -50,9 +50,7 @@ pub(super) fn pass(
         read(cx, params, shelf, db)?
     };
     let written = lot.name(&*cx.disk(), shelf, &plan.time, true)?;
-    let tally = memory::publish(cx, shelf, &written, Changes::new())?;
-    log::info!("{tally}");
-    Ok(tally)
+    memory::publish(cx, shelf, &written, Changes::new())
 }
 
 fn read(cx: &Context, params: &Params, shelf: &Shelf, db: &mut Link) -> Result<Lot, Error> {
@@ -62,8 +60,7 @@ fn read(cx: &Context, params: &Params, shelf: &Shelf, db: &mut Link) -> Result<L
     let mut parts = Parts::new(Desk::of(cx, 0), shelf);
     parts.describe(rows.columns());
     while let Some(row) = rows.fetch()? {
-        let cells: Vec<db::Cell<'_>> = row.cells().collect();
-        parts.row(&cells)?;
+        parts.row(row.cells())?;
         if parts.rows.is_multiple_of(STRIDE) {
             let (rows, bytes) = parts.pace();
             cx.progress(rows, bytes);

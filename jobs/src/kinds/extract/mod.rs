@@ -50,6 +50,23 @@ impl Extract {
         Ok((db, facts))
     }
 
+    /// As [`Extract::connect`], for a run: a column that the database cannot walk along is told in plain words.
+    fn connect_to_run(&self, cx: &Context) -> Result<(Link, Facts), Error> {
+        let (mut db, facts) = self.connect(cx)?;
+        if let Some(increment) = &self.params.increment {
+            let along = Along {
+                params: &self.params,
+                column: &increment.column,
+                kind: facts.kind(&mut *db, &self.params, &increment.column)?,
+                dialect: db.dialect(),
+            };
+            if let Some(why) = facts::unwalkable(cx, &mut *db, along)? {
+                return Err(Error::Invalid(format!("increment.column: {why}")));
+            }
+        }
+        Ok((db, facts))
+    }
+
     /// One pass over a connection, which is kept if all goes well.
     fn pass(
         &mut self,
@@ -144,7 +161,7 @@ impl Job for Extract {
                 done => return done,
             }
         }
-        let fresh = self.connect(cx)?;
+        let fresh = self.connect_to_run(cx)?;
         self.pass(cx, &shelf, fresh)
     }
 

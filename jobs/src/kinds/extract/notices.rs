@@ -76,6 +76,14 @@ fn held_back_line(open: u64, seen: i64) -> String {
     )
 }
 
+/// What the next pass will look for again.
+fn gaps_line(gaps: u64) -> String {
+    format!(
+        "waiting; {} may still be filled by open transactions",
+        Count(gaps, "gap")
+    )
+}
+
 impl Notices {
     /// Tells once a day how many rows are never read: counting may take a look at all of them.
     pub(super) fn nulls(
@@ -138,16 +146,24 @@ impl Notices {
         }
     }
 
-    /// Tells, at first at once and then once a minute, that new rows are there but not read yet; status shows it meanwhile.
+    /// Tells, at first at once and then once a minute, that new rows are there but not read yet; status shows it meanwhile, and how
+    /// many gaps are kept open.
     pub(super) fn held_back(&mut self, cx: &Context, cursor: &Cursor, column: &str) {
+        let gaps = cursor.holes.len() as u64;
         let Some((open, seen)) = cursor.held_back() else {
             if self.held_back.take().is_some() {
                 cx.phase("");
             }
+            cx.wait_for(&if gaps > 0 {
+                gaps_line(gaps)
+            } else {
+                String::new()
+            });
             return;
         };
         let line = held_back_line(open, seen);
         cx.phase(&line);
+        cx.wait_for(&line);
         if is_due(&mut self.held_back) {
             log::warn!("{column}: {line}");
         }
@@ -180,7 +196,7 @@ impl Notices {
 
 #[cfg(test)]
 mod tests {
-    use super::held_back_line;
+    use super::{gaps_line, held_back_line};
 
     #[test]
     fn what_holds_rows_back_is_named() {
@@ -191,6 +207,10 @@ mod tests {
         assert_eq!(
             held_back_line(0, 1_000),
             "new rows wait for settle, since 1970-01-01T00:00:01Z"
+        );
+        assert_eq!(
+            gaps_line(2),
+            "waiting; 2 gaps may still be filled by open transactions"
         );
     }
 }

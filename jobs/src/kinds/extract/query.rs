@@ -357,5 +357,21 @@ pub(super) fn validate(params: &Params) -> Result<(), Invalid> {
             ));
         }
     }
-    Ok(())
+    match unused(params) {
+        None => Ok(()),
+        Some(at) => Err(Invalid::new(
+            format!("param[{}].name", at + 1),
+            format!("the SQL does not speak of :{0}", params.params[at].name),
+        )),
+    }
+}
+
+/// The first parameter that the query does not speak of. What it speaks of, the database's own way of quoting tells.
+fn unused(params: &Params) -> Option<usize> {
+    let dialect = db::dialect_of(&params.source.url)?;
+    let names = db::bind::named(&wording(params, dialect), dialect).names;
+    params
+        .params
+        .iter()
+        .position(|param| !names.contains(&param.name))
 }

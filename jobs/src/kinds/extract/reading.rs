@@ -83,7 +83,7 @@ impl Reading<'_> {
         let written = lot.name(&*cx.disk(), self.course.shelf, &range, false)?;
         let changes = Changes::new().set(memory::CURSOR, &self.cursor)?;
         let tally = memory::publish(cx, self.course.shelf, &written, changes)?;
-        log::info!("{column} {range}: {tally}");
+        log::info!("{column}: {range} is published");
         Ok(tally)
     }
 
@@ -187,8 +187,7 @@ impl Reading<'_> {
 
 /// Writes the first `width` cells of a row, beating.
 fn take(cx: &Context, parts: &mut Parts<'_>, row: db::Row<'_>, width: usize) -> Result<(), Error> {
-    let cells: Vec<db::Cell<'_>> = row.cells().take(width).collect();
-    parts.row(&cells)?;
+    parts.row(row.cells().take(width))?;
     if parts.rows.is_multiple_of(STRIDE) {
         let (rows, bytes) = parts.pace();
         cx.progress(rows, bytes);
