@@ -22,5 +22,6 @@ mod report;
 mod round_trip;
 mod server_faults;
 mod services;
+mod sync;
 mod transfer;
 mod writers;

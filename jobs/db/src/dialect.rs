@@ -1,6 +1,118 @@
 //! How a database writes SQL: quotes, placeholders, casts, upserts, types. Pure text; opens nothing.
 
-use crate::{Kind, Load, TableInfo, TableName, statement};
+use crate::{ColumnInfo, Kind, Load, TableInfo, TableName, statement};
+
+/// The column of a [`Stage`] that says in which turn a row is dealt with.
+pub const LOT: &str = "procctl_lot";
+
+/// A temporary table for rows on their way into a table; only its own connection sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage<'a> {
+    /// Its name, from [`Dialect::stage_name`].
+    pub name: &'a TableName,
+    /// The table that the rows go into.
+    pub table: &'a TableName,
+    /// Those of the table's columns that the stage has, of the same types.
+    pub columns: &'a [ColumnInfo],
+    /// Columns that tell its rows apart; none: nothing does.
+    pub key: &'a [String],
+    /// Whether it has the whole number [`LOT`] too, by which rows are found first of all.
+    pub lots: bool,
+}
+
+impl Stage<'_> {
+    /// The names of the primary key, in its order.
+    pub fn primary_key(&self) -> Vec<String> {
+        let lot = self.lots.then(|| LOT.to_owned());
+        lot.into_iter().chain(self.key.iter().cloned()).collect()
+    }
+
+    /// What a loader needs to know of the stage.
+    pub fn info(&self) -> TableInfo {
+        let mut columns: Vec<ColumnInfo> = self.columns.to_vec();
+        if self.lots {
+            columns.push(ColumnInfo {
+                declared: "bigint".to_owned(),
+                ..ColumnInfo::new(LOT, Kind::Integer)
+            });
+        }
+        for column in &mut columns {
+            (column.auto, column.generated, column.default) = (false, false, None);
+        }
+        TableInfo {
+            columns,
+            primary_key: if self.key.is_empty() {
+                Vec::new()
+            } else {
+                self.primary_key()
+            },
+            ..TableInfo::default()
+        }
+    }
+}
+
+/// Rows of a table, found by those of the same key in a stage.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// The table.
+    pub table: &'a TableName,
+    /// The stage.
+    pub stage: &'a TableName,
+    /// The columns by which two of their rows belong together.
+    pub key: &'a [String],
+    /// Only rows of the stage that have this in [`LOT`].
+    pub lot: Option<i64>,
+    /// The columns to be set, where something is.
+    pub columns: &'a [String],
+    /// A further condition; may be empty.
+    pub only: &'a str,
+}
+
+impl Change<'_> {
+    /// The condition that rows of the stage are of the lot.
+    pub fn of_lot<D: Dialect + ?Sized>(&self, dialect: &D) -> Option<String> {
+        let stage = dialect.qualify(self.stage);
+        self.lot
+            .map(|lot| format!("{stage}.{} = {lot}", dialect.quote(LOT)))
+    }
+
+    /// The condition that two rows belong together.
+    pub fn on<D: Dialect + ?Sized>(&self, dialect: &D) -> String {
+        let (table, stage) = (dialect.qualify(self.table), dialect.qualify(self.stage));
+        let same = self.key.iter().map(|name| dialect.quote(name));
+        let same = same.map(|name| format!("{table}.{name} = {stage}.{name}"));
+        let only = (!self.only.is_empty()).then(|| format!("({})", self.only));
+        let all: Vec<String> = self
+            .of_lot(dialect)
+            .into_iter()
+            .chain(same)
+            .chain(only)
+            .collect();
+        all.join(" AND ")
+    }
+
+    /// `column = stage.column` of each column that is set, after `prefix`.
+    fn sets<D: Dialect + ?Sized>(&self, dialect: &D, prefix: &str) -> String {
+        let stage = dialect.qualify(self.stage);
+        let each = self.columns.iter().map(|name| dialect.quote(name));
+        let each = each.map(|name| format!("{prefix}{name} = {stage}.{name}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The UPDATE with a FROM, as PostgreSQL and SQLite have it.
+    pub(crate) fn update_from<D: Dialect + ?Sized>(&self, dialect: &D) -> String {
+        let (table, stage) = (dialect.qualify(self.table), dialect.qualify(self.stage));
+        let (sets, on) = (self.sets(dialect, ""), self.on(dialect));
+        format!("UPDATE {table} SET {sets} FROM {stage} WHERE {on}")
+    }
+
+    /// The UPDATE of two tables joined, as MySQL has it.
+    pub(crate) fn update_joined<D: Dialect + ?Sized>(&self, dialect: &D) -> String {
+        let (table, stage) = (dialect.qualify(self.table), dialect.qualify(self.stage));
+        let (sets, on) = (self.sets(dialect, &format!("{table}.")), self.on(dialect));
+        format!("UPDATE {stage} JOIN {table} ON {on} SET {sets}")
+    }
+}
 
 /// What differs between databases in the SQL that jobs build.
 pub trait Dialect: Send + Sync {
@@ -88,6 +200,86 @@ pub trait Dialect: Send + Sync {
 
     /// What its lexer sees, for [`crate::bind::named`].
     fn lexis(&self) -> Lexis;
+
+    /// The name of a temporary table that goes by `word`.
+    fn stage_name(&self, word: &str) -> TableName {
+        TableName::new(word)
+    }
+
+    /// The statements that make a stage, outside of transactions.
+    fn stage(&self, stage: &Stage<'_>) -> Vec<String> {
+        let made = create_table(self, stage.name, &stage.info());
+        vec![made.replacen("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)]
+    }
+
+    /// The statement after a stage has been filled that lets the database know how much is in it.
+    fn measure(&self, _stage: &TableName) -> Option<String> {
+        None
+    }
+
+    /// The statement that drops a stage; it ends no transaction.
+    fn drop_stage(&self, stage: &TableName) -> String {
+        format!("DROP TABLE {}", self.qualify(stage))
+    }
+
+    /// The INSERT of what `select` yields, with values also for columns that the database would number itself.
+    fn insert_from(&self, table: &TableName, columns: &[String], select: &str) -> String {
+        let quoted: Vec<String> = columns.iter().map(|name| self.quote(name)).collect();
+        format!(
+            "INSERT INTO {} ({}) {select}",
+            self.qualify(table),
+            quoted.join(", ")
+        )
+    }
+
+    /// The UPDATE of rows by those of a stage.
+    fn update_from(&self, change: &Change<'_>) -> String {
+        let stage = self.qualify(change.stage);
+        let names: Vec<String> = change.columns.iter().map(|name| self.quote(name)).collect();
+        let values: Vec<String> = names.iter().map(|name| format!("{stage}.{name}")).collect();
+        let found = format!("FROM {stage} WHERE {}", change.on(self));
+        format!(
+            "UPDATE {} SET ({}) = (SELECT {} {found}) WHERE EXISTS (SELECT 1 {found})",
+            self.qualify(change.table),
+            names.join(", "),
+            values.join(", "),
+        )
+    }
+
+    /// The DELETE of the rows whose key a stage has.
+    fn delete_from(&self, change: &Change<'_>) -> String {
+        let (table, stage) = (self.qualify(change.table), self.qualify(change.stage));
+        let on = change.on(self);
+        format!("DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {stage} WHERE {on})")
+    }
+
+    /// The condition that two values of a column are not one and the same, NULL being a value, letters compared exactly.
+    fn differs(&self, one: &str, other: &str, _column: &ColumnInfo) -> String {
+        format!(
+            "({one} <> {other} OR ({one} IS NULL AND {other} IS NOT NULL) OR ({one} IS NOT NULL AND {other} IS NULL))"
+        )
+    }
+
+    /// The expression that draws the next number of a sequence; `None` where there are none.
+    fn next_number(&self, _sequence: &TableName) -> Option<String> {
+        None
+    }
+
+    /// An aggregate over rows that is the same for two sets of rows of these columns if they are equal, and practically never otherwise; only
+    /// servers of one sort and columns of one declared type can be compared by it. `None` where the database computes no such thing.
+    fn fingerprint(&self, _columns: &[&ColumnInfo]) -> Option<String> {
+        None
+    }
+
+    /// What to sort by so that values come in the order of their written forms: numbers by size, times by time, all else by bytes.
+    fn in_form_order(&self, expression: &str, _kind: Kind) -> String {
+        expression.to_owned()
+    }
+
+    /// Which span of `width` numbers the whole number in a column lies in, counted from that which begins with `from`.
+    fn span_number(&self, column: &str, from: i128, width: i128) -> String {
+        format!("({column} - ({from})) / {width}")
+    }
 }
 
 /// The marks in which lexers of databases differ.

@@ -25,11 +25,12 @@ mod suspect;
 mod tabbed;
 mod transactions;
 mod url;
+pub mod words;
 
 pub use connection::{
     Canceller, Cell, Cells, Column, Connection, Load, Loaded, Loader, Mode, Reject, Row, Rows,
 };
-pub use dialect::{Dialect, Lexis};
+pub use dialect::{Change, Dialect, LOT, Lexis, Stage};
 pub use dictionary::{ColumnInfo, Kind, TableInfo, TableName};
 pub use driver::{DRIVERS, Driver, Options, connect, dialect_of};
 pub use error::{Constraint, Error, ErrorKind};

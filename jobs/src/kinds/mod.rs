@@ -11,6 +11,7 @@ pub mod ftp;
 mod ingest;
 mod report;
 mod sweep;
+mod sync;
 mod tcp;
 
 use crate::job::Kind;
@@ -27,6 +28,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<ingest::Ingest>(),
     Kind::of::<report::Report>(),
     Kind::of::<sweep::Sweep>(),
+    Kind::of::<sync::Sync>(),
     Kind::of::<tcp::Tcp>(),
 ];
 

@@ -1,7 +1,10 @@
 //! How MySQL and MariaDB write SQL. Pure text.
 
 use crate::dialect::create_table;
-use crate::{Dialect, Kind, Lexis, Load, Mode, TableInfo, TableName, statement};
+use crate::{
+    Change, ColumnInfo, Dialect, Kind, LOT, Lexis, Load, Mode, Stage, TableInfo, TableName,
+    statement,
+};
 
 pub(super) struct Mysql;
 
@@ -111,6 +114,102 @@ impl Dialect for Mysql {
             code_in_comments: true,
             ..Lexis::default()
         }
+    }
+
+    fn stage(&self, stage: &Stage<'_>) -> Vec<String> {
+        // of a query, so that character sets and collations come along
+        let mut names: Vec<String> = stage
+            .columns
+            .iter()
+            .map(|column| self.quote(&column.name))
+            .collect();
+        if stage.lots {
+            names.push(format!("CAST(0 AS SIGNED) AS {}", self.quote(LOT)));
+        }
+        let key: Vec<String> = stage
+            .primary_key()
+            .iter()
+            .map(|name| self.quote(name))
+            .collect();
+        let key = if stage.key.is_empty() {
+            String::new()
+        } else {
+            format!("(PRIMARY KEY ({})) ", key.join(", "))
+        };
+        vec![format!(
+            "CREATE TEMPORARY TABLE {} {key}ENGINE=InnoDB SELECT {} FROM {} LIMIT 0",
+            self.qualify(stage.name),
+            names.join(", "),
+            self.qualify(stage.table)
+        )]
+    }
+
+    fn drop_stage(&self, stage: &TableName) -> String {
+        format!("DROP TEMPORARY TABLE {}", self.qualify(stage))
+    }
+
+    fn update_from(&self, change: &Change<'_>) -> String {
+        change.update_joined(self)
+    }
+
+    fn delete_from(&self, change: &Change<'_>) -> String {
+        let (table, stage) = (self.qualify(change.table), self.qualify(change.stage));
+        format!(
+            "DELETE {table} FROM {stage} JOIN {table} ON {}",
+            change.on(self)
+        )
+    }
+
+    fn differs(&self, one: &str, other: &str, column: &ColumnInfo) -> String {
+        match column.kind {
+            Kind::Text | Kind::Json | Kind::Other => {
+                format!("NOT (CAST({one} AS BINARY) <=> CAST({other} AS BINARY))")
+            }
+            _ => format!("NOT ({one} <=> {other})"),
+        }
+    }
+
+    fn next_number(&self, sequence: &TableName) -> Option<String> {
+        Some(format!("NEXTVAL({})", self.qualify(sequence)))
+    }
+
+    fn fingerprint(&self, columns: &[&ColumnInfo]) -> Option<String> {
+        let (mut parts, mut nulls) = (Vec::new(), Vec::new());
+        for column in columns {
+            let name = self.quote(&column.name);
+            match column.kind {
+                Kind::Text | Kind::Json | Kind::Blob | Kind::Other => {
+                    // with its length behind it nothing can be taken for a mark between two values
+                    parts.push(format!("CAST({name} AS BINARY)"));
+                    parts.push(format!("LENGTH({name})"));
+                }
+                // as text it would be cut to six digits
+                Kind::Real => parts.push(format!("{name} + 0e0")),
+                _ => parts.push(name.clone()),
+            }
+            nulls.push(format!("ISNULL({name})"));
+        }
+        let row = format!(
+            "CONCAT_WS('#', {}, CONCAT({}))",
+            parts.join(", "),
+            nulls.join(", ")
+        );
+        Some(format!(
+            "COALESCE(BIT_XOR(CAST(CONV(LEFT(MD5({row}), 16), 16, 10) AS UNSIGNED)), 0)"
+        ))
+    }
+
+    fn in_form_order(&self, expression: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Text | Kind::Json | Kind::Other => {
+                format!("CAST(CONVERT({expression} USING utf8mb4) AS BINARY)")
+            }
+            _ => expression.to_owned(),
+        }
+    }
+
+    fn span_number(&self, column: &str, from: i128, width: i128) -> String {
+        format!("({column} - ({from})) DIV {width}")
     }
 }
 

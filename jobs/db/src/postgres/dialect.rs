@@ -1,6 +1,6 @@
 //! How PostgreSQL writes SQL. Pure text.
 
-use crate::{Dialect, Kind, Lexis, Load, Mode};
+use crate::{Change, ColumnInfo, Dialect, Kind, Lexis, Load, Mode, Stage, TableName};
 
 pub(super) struct Postgres;
 
@@ -71,6 +71,99 @@ impl Dialect for Postgres {
         Lexis {
             dollars: true,
             ..Lexis::default()
+        }
+    }
+
+    fn stage(&self, stage: &Stage<'_>) -> Vec<String> {
+        // of a query, so that collations come along
+        let names: Vec<String> = stage
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        let lot = if stage.lots {
+            format!(", CAST(0 AS BIGINT) AS {}", self.quote(crate::LOT))
+        } else {
+            String::new()
+        };
+        let name = self.qualify(stage.name);
+        let mut made = vec![format!(
+            "CREATE TEMPORARY TABLE {name} AS SELECT {}{lot} FROM {} WITH NO DATA",
+            self.list(&names),
+            self.qualify(stage.table)
+        )];
+        if !stage.key.is_empty() {
+            let key = self.list(&stage.primary_key());
+            made.push(format!("ALTER TABLE {name} ADD PRIMARY KEY ({key})"));
+        }
+        made
+    }
+
+    fn measure(&self, stage: &TableName) -> Option<String> {
+        Some(format!("ANALYZE {}", self.qualify(stage)))
+    }
+
+    fn insert_from(&self, table: &TableName, columns: &[String], select: &str) -> String {
+        let (table, columns) = (self.qualify(table), self.list(columns));
+        format!("INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE {select}")
+    }
+
+    fn update_from(&self, change: &Change<'_>) -> String {
+        change.update_from(self)
+    }
+
+    fn delete_from(&self, change: &Change<'_>) -> String {
+        let (table, stage) = (self.qualify(change.table), self.qualify(change.stage));
+        format!(
+            "DELETE FROM {table} USING {stage} WHERE {}",
+            change.on(self)
+        )
+    }
+
+    fn differs(&self, one: &str, other: &str, column: &ColumnInfo) -> String {
+        // not every type can be compared, and two decimals may be equal that are written differently
+        let as_text = match column.kind {
+            Kind::Decimal => column.declared == "numeric",
+            Kind::Json | Kind::Other => true,
+            Kind::Text => !["text", "char", "uuid"]
+                .iter()
+                .any(|word| column.declared.starts_with(word)),
+            _ => false,
+        };
+        if as_text {
+            return format!("CAST({one} AS TEXT) IS DISTINCT FROM CAST({other} AS TEXT)");
+        }
+        format!("{one} IS DISTINCT FROM {other}")
+    }
+
+    fn next_number(&self, sequence: &TableName) -> Option<String> {
+        let name = self.qualify(sequence).replace('\'', "''");
+        Some(format!("pg_catalog.nextval('{name}')"))
+    }
+
+    fn fingerprint(&self, columns: &[&ColumnInfo]) -> Option<String> {
+        // the text of a row has marks that keep its values apart, and NULL from empty text
+        let names: Vec<String> = columns
+            .iter()
+            .map(|column| self.quote(&column.name))
+            .collect();
+        let row = format!("CAST(ROW({}) AS TEXT)", names.join(", "));
+        Some(format!(
+            "COALESCE(SUM(pg_catalog.hashtextextended({row}, 0)), 0)"
+        ))
+    }
+
+    fn span_number(&self, column: &str, from: i128, width: i128) -> String {
+        // the difference of two small numbers may be a large one
+        format!("(CAST({column} AS BIGINT) - ({from})) / {width}")
+    }
+
+    fn in_form_order(&self, expression: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Text | Kind::Json | Kind::Other => {
+                format!("CAST({expression} AS TEXT) COLLATE \"C\"")
+            }
+            _ => expression.to_owned(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How SQLite writes SQL. Pure text.
 
-use crate::{Dialect, Kind, Lexis, Load, Mode};
+use crate::{Change, ColumnInfo, Dialect, Kind, Lexis, Load, Mode};
 
 pub(super) struct Sqlite;
 
@@ -91,6 +91,35 @@ impl Dialect for Sqlite {
             brackets: true,
             ..Lexis::default()
         }
+    }
+
+    fn update_from(&self, change: &Change<'_>) -> String {
+        change.update_from(self)
+    }
+
+    fn delete_from(&self, change: &Change<'_>) -> String {
+        // by the table's own index, not by a look at each of its rows
+        let key: Vec<String> = change.key.iter().map(|name| self.quote(name)).collect();
+        let key = key.join(", ");
+        let of_lot = change.of_lot(self).map(|lot| format!(" WHERE {lot}"));
+        format!(
+            "DELETE FROM {} WHERE ({key}) IN (SELECT {key} FROM {}{})",
+            self.qualify(change.table),
+            self.qualify(change.stage),
+            of_lot.unwrap_or_default()
+        )
+    }
+
+    fn differs(&self, one: &str, other: &str, _column: &ColumnInfo) -> String {
+        // a column may have a collation that takes letters for equal; 1 and '1' are not
+        format!("({one} COLLATE BINARY IS NOT {other} OR typeof({one}) <> typeof({other}))")
+    }
+
+    fn in_form_order(&self, expression: &str, kind: Kind) -> String {
+        if kind.is_number() {
+            return expression.to_owned();
+        }
+        format!("{expression} COLLATE BINARY")
     }
 }
 

@@ -1,0 +1,119 @@
+//! What is known of a table and its copy before rows move: asked once, and kept as long as their connections are.
+
+use std::time::Instant;
+
+use db::{Connection, TableInfo, TableName};
+
+use super::flow::STATEMENT;
+use super::mapping::{Mapping, Origin};
+use super::params::{Mode, Table};
+use super::query::{Side, Statement};
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::Invalid;
+
+/// What is known of a table and its copy.
+pub(super) struct Facts {
+    pub(super) to: TableName,
+    /// What the target's dictionary says.
+    pub(super) target: TableInfo,
+    pub(super) mapping: Mapping,
+    /// The side that rows come from.
+    pub(super) reading: Side,
+    /// The side that they go into, with its rows that count.
+    pub(super) writing: Side,
+    /// Whether both sides spell the value of each lane in the same way, so that servers can compare for us.
+    pub(super) equal_types: bool,
+    /// When it was last told that rows are waited for.
+    pub(super) told: Option<Instant>,
+}
+
+/// A table of the job file with what is known of it.
+pub(super) struct Course<'a> {
+    pub(super) table: &'a Table,
+    pub(super) facts: &'a Facts,
+}
+
+impl Facts {
+    /// Reads both dictionaries. `at` is the table's place in the job file, from 0.
+    pub(super) fn learn(
+        table: &Table,
+        at: usize,
+        source: &mut dyn Connection,
+        target: &mut dyn Connection,
+    ) -> Result<Facts, Error> {
+        let (from, to) = (TableName::parse(&table.from), TableName::parse(table.to()));
+        let place = |attribute: &str| format!("table[{}].{attribute}", at + 1);
+        let missing = |attribute: &str, side: &str, name: &TableName| {
+            invalid(Invalid::new(
+                place(attribute),
+                format!("the {side} has no table {name}"),
+            ))
+        };
+        let (reads, writes) = (source.dialect(), target.dialect());
+        let there = source
+            .dictionary(&from)?
+            .ok_or_else(|| missing("from", "source", &from))?;
+        let here = target
+            .dictionary(&to)?
+            .ok_or_else(|| missing("to", "target", &to))?;
+        let mapping = Mapping::new(table, at, &there, &here, writes).map_err(invalid)?;
+        let scope = match mapping.scope(table, &there, reads, writes) {
+            Ok(scope) => scope,
+            // only the seed of a cursor would be looked for in it
+            Err(_) if table.mode == Mode::Increment => None,
+            Err(lost) => {
+                let why = format!(
+                    "it speaks of {lost}, which {to} has no column for: target-where=\"…\" has to say which of its rows are meant"
+                );
+                return Err(invalid(Invalid::new(place("where"), why)));
+            }
+        };
+        let same = |from: &Origin, declared: &str| matches!(from, Origin::Column(column) if column.declared == declared);
+        let equal_types = reads.name() == writes.name()
+            && mapping
+                .lanes
+                .iter()
+                .all(|lane| same(&lane.from, &lane.to.declared));
+        Ok(Facts {
+            reading: Side::source(&from, table.condition.as_ref(), &mapping, reads),
+            writing: Side::target(&to, scope.as_ref(), &mapping, writes),
+            target: here,
+            mapping,
+            to,
+            equal_types,
+            told: None,
+        })
+    }
+}
+
+/// What the dictionaries say against the job file, as the error of a run.
+pub(super) fn invalid(invalid: Invalid) -> Error {
+    Error::Invalid(format!("{}: {}", invalid.at, invalid.message))
+}
+
+/// The first row of a statement as text; NULL is none.
+pub(super) fn first_row(
+    cx: &Context,
+    db: &mut dyn Connection,
+    statement: &Statement,
+) -> Result<Vec<Option<String>>, Error> {
+    let _step = cx.step("query", STATEMENT);
+    let mut rows = db.query(&statement.sql, &statement.cells())?;
+    let row = rows.fetch()?;
+    let text = |cell: db::Cell<'_>| cell.map(|text| String::from_utf8_lossy(text).into_owned());
+    Ok(row
+        .map(|row| row.cells().map(text).collect())
+        .unwrap_or_default())
+}
+
+/// The number that a statement yields.
+pub(super) fn number(
+    cx: &Context,
+    db: &mut dyn Connection,
+    statement: &Statement,
+) -> Result<u64, Error> {
+    let row = first_row(cx, db, statement)?;
+    let number = row.into_iter().next().flatten();
+    Ok(number.and_then(|number| number.parse().ok()).unwrap_or(0))
+}

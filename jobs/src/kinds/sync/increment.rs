@@ -1,0 +1,389 @@
+//! Mode `increment`: only rows that are new, each exactly once, those too that are committed late.
+//!
+//! The order of steps: in a first snapshot of the source the highest key is found; then the server tells which transactions are open; then rows are
+//! read in a second snapshot up to that key (see `latecomers`). They go into the target in one transaction with the cursor. The cursor's row is
+//! locked first, so that a COMMIT of a killed run that is still on its way is waited for, and its rows are not read again.
+
+use std::time::{Duration, Instant};
+
+use db::{Connection, Kind, Load, Mode, TableInfo, Transactions};
+
+use super::carry::finish;
+use super::cursor::{self, Owner};
+use super::facts::{Course, first_row, number};
+use super::pass::Pair;
+use super::query::{Along, Begin};
+use super::refresh::commit;
+use super::stage::Staging;
+use super::taking::Taking;
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::{Count, Tally};
+use crate::latecomers::{Cursor, Due, Look, Tracker};
+
+/// How long between two notices that rows are waited for.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// What the first snapshot and the look after it have shown.
+struct Sight {
+    /// The highest new key.
+    highest: Option<String>,
+    look: Look,
+}
+
+/// One pass over one table.
+pub(super) struct Increment<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) course: &'a Course<'a>,
+    /// The source's column.
+    column: &'a str,
+    kind: Kind,
+}
+
+impl<'a> Increment<'a> {
+    pub(super) fn new(cx: &'a Context, course: &'a Course<'a>) -> Result<Increment<'a>, Error> {
+        let column = course.facts.mapping.cursor.as_ref();
+        let column =
+            column.ok_or_else(|| Error::Internal("an increment without a cursor".to_owned()))?;
+        Ok(Increment {
+            cx,
+            course,
+            column: &column.name,
+            kind: column.kind,
+        })
+    }
+
+    fn owner(&self) -> Owner {
+        let table = self.course.table;
+        Owner::new(self.cx.job(), &table.from, table.to())
+    }
+
+    fn along(&self) -> Along<'_> {
+        Along {
+            side: &self.course.facts.reading,
+            column: self.column,
+            kind: self.kind,
+        }
+    }
+
+    /// `settle` in milliseconds.
+    fn settle(&self) -> i64 {
+        i64::try_from(self.course.table.settle.0.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether the gaps between values are known.
+    fn is_numbered(&self, cursor: &Cursor) -> bool {
+        let whole = |last: &String| last.parse::<i128>().is_ok();
+        self.kind == Kind::Integer && cursor.last.as_ref().is_some_and(whole)
+    }
+
+    /// One pass. The phase tells of rows that are held back, in a line for people, if any are.
+    pub(super) fn pass(&self, pair: &mut Pair) -> Result<(Tally, Option<String>), Error> {
+        let owner = self.owner();
+        let (source, target) = (&mut *pair.source, &mut *pair.target);
+        let known = cursor::look(target, &owner)?;
+        let seeded = known.is_none();
+        let mut cursor = match known.clone() {
+            Some(cursor) => cursor,
+            None => self.seed(source, target)?,
+        };
+        let Some(sight) = self.look_around(source, &cursor)? else {
+            return Ok((Tally::default(), None));
+        };
+        target.begin()?;
+        // whoever changed it since then was a run that has been killed: what was seen goes for another cursor
+        let same = match &known {
+            Some(known) => cursor::lock(target, &owner)?.as_ref() == Some(known),
+            None => cursor::enter(target, &owner, &cursor, self.cx.now())?,
+        };
+        if !same {
+            target.rollback()?;
+            return Ok((Tally::default(), None));
+        }
+        let before = cursor.clone();
+        let (look, numbered) = (&sight.look, self.is_numbered(&cursor));
+        let due = cursor.due(look, self.settle());
+        let upto = cursor.upto(sight.highest, numbered, look, self.settle());
+        let held = self.held_back(&cursor, look);
+        let mut tally = Tally::default();
+        if upto.is_some() || !due.spans.is_empty() {
+            let copy = Copy {
+                increment: self,
+                cursor: &mut cursor,
+                look,
+                due: &due,
+                upto,
+            };
+            tally = copy.run(pair, numbered)?;
+        } else {
+            cursor.holes.close(&due, look.now, self.settle());
+        }
+        let target = &mut *pair.target;
+        if seeded || cursor != before {
+            cursor::save(target, &owner, &cursor, self.cx.now())?;
+            commit(self.cx, target)?;
+        } else {
+            target.rollback()?;
+        }
+        if tally.read > 0 {
+            let (from, to) = (&self.course.table.from, &self.course.facts.to);
+            let last = cursor.last.as_deref().unwrap_or_default();
+            log::info!(
+                "{from} -> {to}: {}, up to {}={last}",
+                Count(tally.read, "new row"),
+                self.column
+            );
+        }
+        Ok((tally, held))
+    }
+
+    /// Where the first run begins: at the target's highest key, or else where the job says, or with the first row.
+    fn seed(
+        &self,
+        source: &mut dyn Connection,
+        target: &mut dyn Connection,
+    ) -> Result<Cursor, Error> {
+        let (facts, table) = (self.course.facts, self.course.table);
+        let none = |row: Vec<Option<String>>| row.into_iter().next().flatten();
+        match facts.mapping.key.first() {
+            Some(lane) => {
+                let column = &facts.mapping.lanes[*lane].to;
+                let here = Along {
+                    side: &facts.writing,
+                    column: &column.name,
+                    kind: column.kind,
+                };
+                let highest = first_row(self.cx, target, &here.highest(Begin::Lowest))?;
+                if let Some(highest) = none(highest) {
+                    log::info!(
+                        "{}: goes on after {}={highest}, the target's highest",
+                        facts.to,
+                        column.name
+                    );
+                    return Ok(Cursor::at(Some(&highest)));
+                }
+            }
+            None if first_row(self.cx, target, &facts.writing.any())?.is_empty() => {}
+            None if table.start.is_some() => {}
+            None => {
+                return Err(Error::Invalid(format!(
+                    "{} has rows but no column for {column}, so nobody can tell how far it is: start=\"…\" has to say above which {column} rows are new",
+                    facts.to,
+                    column = self.column
+                )));
+            }
+        }
+        if table.start.is_some() {
+            return Ok(Cursor::at(table.start.as_deref()));
+        }
+        if self.kind != Kind::Integer {
+            return Ok(Cursor::at(None));
+        }
+        // numbers below the lowest may be about to appear; below zero hardly anybody counts
+        let lowest = none(first_row(self.cx, source, &self.along().lowest())?);
+        let lowest = lowest
+            .and_then(|text| text.parse::<i128>().ok())
+            .unwrap_or(1);
+        Ok(Cursor::at(Some(&(lowest - 1).min(0).to_string())))
+    }
+
+    /// The first snapshot, and what the server tells after it; nothing if there is neither news nor anything to wait for.
+    fn look_around(
+        &self,
+        source: &mut dyn Connection,
+        cursor: &Cursor,
+    ) -> Result<Option<Sight>, Error> {
+        source.begin_snapshot()?;
+        let highest = self.highest(source, cursor)?;
+        let news = highest.is_some() || cursor.is_waiting();
+        let now = self.cx.now().timestamp_millis();
+        let look = if news && source.dialect().commits_late() {
+            let _step = self.cx.step("open transactions", Duration::from_secs(60));
+            self.look(now, source.transactions()?)?
+        } else {
+            Look::quiet(now)
+        };
+        // a refused look may have ended the snapshot
+        source.rollback()?;
+        Ok(news.then_some(Sight { highest, look }))
+    }
+
+    fn look(&self, now: i64, told: Transactions) -> Result<Look, Error> {
+        match told {
+            Transactions::Listed(open) => Ok(Look {
+                now,
+                open,
+                hidden: None,
+            }),
+            Transactions::Hidden(why) if self.settle() == 0 => Err(Error::Invalid(format!(
+                "{}: {why}, so rows that are committed late can be found only by waiting: settle=\"10s\" or the like has to say how late they may come",
+                self.course.table.from
+            ))),
+            Transactions::Hidden(why) => Ok(Look {
+                now,
+                open: Vec::new(),
+                hidden: Some(why),
+            }),
+        }
+    }
+
+    /// The highest key that is new, or that more rows have than were copied.
+    pub(super) fn highest(
+        &self,
+        source: &mut dyn Connection,
+        cursor: &Cursor,
+    ) -> Result<Option<String>, Error> {
+        let row = first_row(self.cx, source, &self.along().highest(begin(cursor)))?;
+        let mut row = row.into_iter();
+        let highest = row.next().flatten();
+        let ties = row.next().flatten().and_then(|count| count.parse().ok());
+        let known = cursor.edge.as_ref().map(|edge| edge.len());
+        let nothing = highest == cursor.last && known.is_some() && ties <= known;
+        Ok(highest.filter(|_| !nothing))
+    }
+
+    /// Why rows that are there are not copied yet, or gaps are waited for.
+    fn held_back(&self, cursor: &Cursor, look: &Look) -> Option<String> {
+        if let Some((open, _)) = cursor.held_back() {
+            let (from, open) = (&self.course.table.from, Count(open, "open transaction"));
+            return Some(format!("{from}: new rows wait for {open} and settle"));
+        }
+        let id = cursor.waits().next()?;
+        let who = look.open.iter().find(|one| one.id == *id);
+        let (gaps, who) = (
+            cursor.holes.len() as u64,
+            who.map_or(id.as_str(), |one| &one.about),
+        );
+        Some(format!(
+            "{}: {} may still be filled by {who}",
+            self.course.table.from,
+            Count(gaps, "gap")
+        ))
+    }
+
+    /// What a first run would find, for those who only look: where it begins, and how many rows have no key.
+    pub(super) fn outlook(&self, pair: &mut Pair) -> Result<(Cursor, Option<String>, u64), Error> {
+        let there = pair
+            .target
+            .dictionary(&db::TableName::new(cursor::TABLE))?
+            .is_some();
+        let known = match there {
+            true => cursor::look(&mut *pair.target, &self.owner())?,
+            false => None,
+        };
+        let cursor = match known {
+            Some(cursor) => cursor,
+            None => self.seed(&mut *pair.source, &mut *pair.target)?,
+        };
+        let highest = self.highest(&mut *pair.source, &cursor)?;
+        let nulls = number(self.cx, &mut *pair.source, &self.along().nulls())?;
+        Ok((cursor, highest, nulls))
+    }
+}
+
+/// Whether it is time to tell again that rows are waited for.
+pub(super) fn is_due(told: &mut Option<Instant>) -> bool {
+    let due = told.is_none_or(|at| at.elapsed() >= PAUSE);
+    if due {
+        *told = Some(Instant::now());
+    }
+    due
+}
+
+/// Where a reading begins: at the cursor, and with its rows where they are known.
+fn begin(cursor: &Cursor) -> Begin<'_> {
+    match (&cursor.last, &cursor.edge) {
+        (None, _) => Begin::Lowest,
+        (Some(last), None) => Begin::Above(last),
+        (Some(last), Some(_)) => Begin::With(last),
+    }
+}
+
+/// One copy in its snapshot: gaps first, then what is new.
+struct Copy<'a> {
+    increment: &'a Increment<'a>,
+    cursor: &'a mut Cursor,
+    look: &'a Look,
+    due: &'a Due,
+    /// Up to where new rows are copied; none: only gaps.
+    upto: Option<String>,
+}
+
+impl Copy<'_> {
+    fn run(self, pair: &mut Pair, numbered: bool) -> Result<Tally, Error> {
+        let (source, target) = (&mut *pair.source, &mut *pair.target);
+        let Increment { cx, course, .. } = *self.increment;
+        let facts = course.facts;
+        source.begin_snapshot()?;
+        let tally = if facts.mapping.numbered.is_empty() {
+            let names = facts.mapping.names();
+            let into = Load {
+                table: &facts.to,
+                columns: &names,
+                mode: Mode::Append,
+            };
+            self.load(source, target, (&into, &facts.target), numbered)?
+        } else {
+            let stage = Staging::make(course, target, false, false)?;
+            let (names, info) = (stage.names(), stage.info());
+            let tally = self.load(source, target, (&stage.load(&names), &info), numbered)?;
+            stage.insert(cx, target, None)?;
+            stage.drop(target)?;
+            tally
+        };
+        source.rollback()?;
+        Ok(tally)
+    }
+
+    /// Loads what is due, and moves the cursor on.
+    fn load(
+        self,
+        source: &mut dyn Connection,
+        target: &mut dyn Connection,
+        (into, info): (&Load<'_>, &TableInfo),
+        numbered: bool,
+    ) -> Result<Tally, Error> {
+        let (increment, settle) = (self.increment, self.increment.settle());
+        let Increment { cx, course, .. } = *increment;
+        let tracker = numbered
+            .then(|| Tracker::new(self.cursor, self.look, settle))
+            .flatten();
+        let given = course.facts.mapping.given_texts(cx.now());
+        let mut taking = Taking {
+            cx,
+            course,
+            into,
+            same: given.iter().map(|text| Some(text.as_bytes())).collect(),
+            width: course.facts.mapping.lanes.len(),
+            loader: target.load_known(into, info)?,
+            tracker,
+            tally: Tally::default(),
+        };
+        if !self.due.spans.is_empty() {
+            taking.numbers(source, increment.along().spans(&self.due.spans))?;
+        }
+        let mut upto = self.upto;
+        if let Some(planned) = upto.take() {
+            let edge = taking.tracker.is_none();
+            let statement = increment.along().range(begin(self.cursor), &planned, edge);
+            upto = Some(if edge {
+                taking.ties(source, statement, self.cursor)?;
+                planned
+            } else {
+                taking
+                    .numbers(source, statement)?
+                    .map_or(planned, |reached| reached.to_string())
+            });
+        }
+        if let Some(tracker) = taking.tracker.take() {
+            self.cursor.holes = tracker.end();
+            self.cursor.holes.close(self.due, self.look.now, settle);
+        }
+        if upto.is_some() {
+            self.cursor.last = upto;
+        }
+        let tally = taking.tally;
+        finish(cx, course, into, taking.loader)?;
+        Ok(tally)
+    }
+}

@@ -1,0 +1,294 @@
+//! One pass over all tables, by one worker in the job's own thread or by several in threads of their own. What is wrong with one table does not
+//! stop the others; what would be wrong with all of them does.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use db::ErrorKind;
+
+use super::batch::{self, Sides};
+use super::cursor;
+use super::facts::{Course, Facts};
+use super::increment::{Increment, is_due};
+use super::params::{Mode, Params, Table};
+use super::refresh;
+use crate::context::{Context, Crew, Link};
+use crate::error::Error;
+use crate::job::Tally;
+
+/// How often a table is tried again that met a deadlock, or another's lock.
+const TRIES: u32 = 4;
+
+/// How long the job's thread sleeps between two looks at its workers.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The connections that a table needs.
+pub(super) struct Pair {
+    pub(super) source: Link,
+    pub(super) target: Link,
+    /// The target once more, for modes that read it while they write.
+    reader: Option<Link>,
+}
+
+/// What is kept between the passes of a resident job.
+pub(super) struct Kept {
+    pairs: Mutex<Vec<Pair>>,
+    /// What is known of each table.
+    facts: Vec<Mutex<Option<Facts>>>,
+}
+
+impl Kept {
+    pub(super) fn new(tables: usize) -> Kept {
+        Kept {
+            pairs: Mutex::default(),
+            facts: (0..tables).map(|_| Mutex::default()).collect(),
+        }
+    }
+}
+
+fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Connects to both sides.
+pub(super) fn connect(cx: &Context, params: &Params) -> Result<Pair, Error> {
+    let source = params.source.as_ref();
+    let source = source.ok_or_else(|| Error::Invalid("there is no <source>".to_owned()))?;
+    Ok(Pair {
+        source: cx.connect_source(&source.url)?,
+        target: cx.connect(&params.target.url)?,
+        reader: None,
+    })
+}
+
+/// A pass.
+pub(super) struct Pass<'a> {
+    pub(super) params: &'a Params,
+    pub(super) kept: &'a Kept,
+    /// The next table that nobody works on.
+    next: AtomicUsize,
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    tally: Tally,
+    failed: Option<Error>,
+    /// Why rows are held back.
+    held: Option<String>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(params: &'a Params, kept: &'a Kept) -> Pass<'a> {
+        Pass {
+            params,
+            kept,
+            next: AtomicUsize::new(0),
+            outcome: Mutex::default(),
+        }
+    }
+
+    /// Does it.
+    pub(super) fn run(self, cx: &Context) -> Result<Tally, Error> {
+        let workers = usize::try_from(self.params.workers)
+            .unwrap_or(1)
+            .min(self.params.tables.len());
+        if workers < 2 {
+            self.work(cx);
+        } else {
+            self.share_out(cx, workers);
+        }
+        let outcome = self
+            .outcome
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        cx.phase(outcome.held.as_deref().unwrap_or_default());
+        outcome.failed.map_or(Ok(outcome.tally), Err)
+    }
+
+    fn share_out(&self, cx: &Context, workers: usize) {
+        let mut crew = Crew::default();
+        thread::scope(|scope| {
+            let foreman = thread::current();
+            let mut threads = Vec::with_capacity(workers);
+            for number in 1..=workers {
+                let (worker, foreman) = (cx.worker(&mut crew), foreman.clone());
+                let body = move || {
+                    self.work(&worker.context());
+                    foreman.unpark();
+                };
+                let named = thread::Builder::new().name(format!("worker {number}"));
+                match named.spawn_scoped(scope, body) {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        self.end(Error::Internal(format!("start a thread: {error}")));
+                        break;
+                    }
+                }
+            }
+            while threads.iter().any(|thread| !thread.is_finished()) {
+                cx.answer_for(&mut crew);
+                thread::park_timeout(LOOK);
+            }
+            cx.answer_for(&mut crew);
+        });
+    }
+
+    /// Works until no table is left.
+    fn work(&self, cx: &Context) {
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(table) = self.params.tables.get(at) else {
+                return;
+            };
+            match self.table(cx, at, table) {
+                Ok((tally, held)) => {
+                    let mut outcome = open(&self.outcome);
+                    outcome.tally += tally;
+                    outcome.held = outcome.held.take().or(held);
+                }
+                Err(error) if is_of_all(&error) => return self.end(error),
+                Err(error) => {
+                    if self.params.tables.len() > 1 {
+                        log::error!("{} -> {}: {}", table.from, table.to(), error.chain());
+                    }
+                    open(&self.outcome).failed.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// Nothing more is begun.
+    fn end(&self, error: Error) {
+        self.next.store(self.params.tables.len(), Ordering::Relaxed);
+        let mut outcome = open(&self.outcome);
+        // a stop is nobody's fault: what else ended the pass tells more
+        match &outcome.failed {
+            Some(Error::Stopped(_)) | None => outcome.failed = Some(error),
+            Some(_) => {}
+        }
+    }
+
+    /// One table, again after what passes, over kept connections where there are some.
+    fn table(
+        &self,
+        cx: &Context,
+        at: usize,
+        table: &Table,
+    ) -> Result<(Tally, Option<String>), Error> {
+        let mut tries = 0;
+        loop {
+            cx.checkpoint()?;
+            let kept = open(&self.kept.pairs).pop();
+            let was_kept = kept.is_some();
+            let mut pair = match kept {
+                Some(pair) => pair,
+                None => connect(cx, self.params)?,
+            };
+            let mut known = open(&self.kept.facts[at]);
+            match self.attempt(cx, at, table, &mut pair, &mut known) {
+                Ok(done) => {
+                    open(&self.kept.pairs).push(pair);
+                    return Ok(done);
+                }
+                Err(error) => {
+                    *known = None;
+                    drop(known);
+                    drop(pair);
+                    // a kept connection may have been cut long ago, when nobody looked
+                    let cut = was_kept && kind(&error) == Some(ErrorKind::Connect);
+                    if cut {
+                        log::info!("connecting anew: {}", error.chain());
+                    } else if kind(&error) == Some(ErrorKind::Busy) && tries < TRIES {
+                        tries += 1;
+                        log::warn!(
+                            "{} -> {}: {}; trying again",
+                            table.from,
+                            table.to(),
+                            error.chain()
+                        );
+                        cx.wait(Duration::from_millis(100 << tries))?;
+                    } else {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        cx: &Context,
+        at: usize,
+        table: &Table,
+        pair: &mut Pair,
+        known: &mut Option<Facts>,
+    ) -> Result<(Tally, Option<String>), Error> {
+        if known.is_none() {
+            if table.mode == Mode::Increment {
+                cursor::prepare(&mut *pair.target)?;
+            }
+            *known = Some(Facts::learn(
+                table,
+                at,
+                &mut *pair.source,
+                &mut *pair.target,
+            )?);
+        }
+        let Some(facts) = known else {
+            return Err(Error::Internal("a table is not known".to_owned()));
+        };
+        let mut told = facts.told.take();
+        let course = Course { table, facts };
+        let done = match table.mode {
+            Mode::Refresh => refresh::pass(cx, &course, pair).map(|tally| (tally, None)),
+            Mode::Batch => self.batch(cx, &course, pair).map(|tally| (tally, None)),
+            Mode::Increment => Increment::new(cx, &course)?.pass(pair),
+        };
+        if let Ok((_, Some(line))) = &done {
+            cx.phase(line);
+            if is_due(&mut told) {
+                log::warn!("{line}");
+            }
+            facts.told = told;
+        }
+        done
+    }
+}
+
+impl Pass<'_> {
+    fn batch(&self, cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
+        let reader = match pair.reader.take() {
+            Some(reader) => reader,
+            None => cx.connect(&self.params.target.url)?,
+        };
+        let sides = Sides {
+            reader: &mut **pair.reader.insert(reader),
+            source: &mut *pair.source,
+            target: &mut *pair.target,
+        };
+        batch::pass(cx, course, sides)
+    }
+}
+
+/// What the database says the error is.
+fn kind(error: &Error) -> Option<ErrorKind> {
+    match error {
+        Error::Database(error) => Some(error.kind()),
+        _ => None,
+    }
+}
+
+/// Whether every other table would meet the same.
+fn is_of_all(error: &Error) -> bool {
+    match error {
+        Error::Database(error) => matches!(
+            error.kind(),
+            ErrorKind::Connect | ErrorKind::Full | ErrorKind::Cancelled
+        ),
+        Error::Invalid(_) | Error::Data(_) => false,
+        _ => true,
+    }
+}

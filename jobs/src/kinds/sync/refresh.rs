@@ -1,0 +1,129 @@
+//! Mode `refresh`: the target's rows become the source's, in one transaction.
+//!
+//! An empty target is loaded straight. Otherwise the source's rows are gathered in a temporary table beside the target; then rows that are gone are
+//! deleted, rows that differ updated, rows that are new inserted, each by one statement, and all of it committed at once.
+
+use super::carry::carry;
+use super::facts::{Course, first_row, number};
+use super::flow::STATEMENT;
+use super::params::Share;
+use super::pass::Pair;
+use super::stage::Staging;
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::Tally;
+use db::{Connection, Load, Mode};
+
+/// One pass.
+pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
+    let (source, target) = (&mut *pair.source, &mut *pair.target);
+    let facts = course.facts;
+    let empty = first_row(cx, target, &facts.writing.any())?.is_empty();
+    source.begin_snapshot()?;
+    let tally = if empty && facts.mapping.numbered.is_empty() {
+        fill(cx, course, source, target)?
+    } else {
+        renew(cx, course, source, target)?
+    };
+    source.rollback()?;
+    Ok(tally)
+}
+
+/// Loads an empty target.
+fn fill(
+    cx: &Context,
+    course: &Course<'_>,
+    source: &mut dyn Connection,
+    target: &mut dyn Connection,
+) -> Result<Tally, Error> {
+    let facts = course.facts;
+    let names = facts.mapping.names();
+    let into = Load {
+        table: &facts.to,
+        columns: &names,
+        mode: Mode::Append,
+    };
+    target.begin()?;
+    let mut tally = carry(
+        cx,
+        course,
+        facts.reading.all(),
+        source,
+        target,
+        (&into, &facts.target),
+    )?;
+    commit(cx, target)?;
+    tally.written = tally.read;
+    log::info!(
+        "{} -> {}: {} rows into the empty table",
+        course.table.from,
+        facts.to,
+        tally.written
+    );
+    Ok(tally)
+}
+
+/// Makes a target that has rows what the source is.
+fn renew(
+    cx: &Context,
+    course: &Course<'_>,
+    source: &mut dyn Connection,
+    target: &mut dyn Connection,
+) -> Result<Tally, Error> {
+    let facts = course.facts;
+    let keyed = !facts.mapping.key.is_empty();
+    let stage = Staging::make(course, target, keyed, false)?;
+    let names = stage.names();
+    target.begin()?;
+    let into = (&stage.load(&names), &stage.info());
+    let mut tally = carry(cx, course, facts.reading.all(), source, target, into)?;
+    commit(cx, target)?;
+    stage.measure(target)?;
+    cx.checkpoint()?;
+    target.begin()?;
+    let before = number(cx, target, &facts.writing.count())?;
+    let deleted = stage.delete_others(cx, target)?;
+    // without a key all rows are written anew: what counts is how many fewer there will be
+    let fewer = if keyed {
+        deleted
+    } else {
+        deleted.saturating_sub(tally.read)
+    };
+    guard(course, fewer, before)?;
+    cx.checkpoint()?;
+    let updated = if keyed {
+        stage.update(cx, target, None)?
+    } else {
+        0
+    };
+    cx.checkpoint()?;
+    let inserted = stage.insert(cx, target, None)?;
+    commit(cx, target)?;
+    stage.drop(target)?;
+    tally.written = deleted + updated + inserted;
+    log::info!(
+        "{} -> {}: {} rows read, {inserted} inserted, {updated} updated, {deleted} deleted",
+        course.table.from,
+        facts.to,
+        tally.read
+    );
+    Ok(tally)
+}
+
+/// Makes the target's transaction durable.
+pub(super) fn commit(cx: &Context, target: &mut dyn Connection) -> Result<(), Error> {
+    let _step = cx.step("commit", STATEMENT);
+    Ok(target.commit()?)
+}
+
+/// Stops a run that would delete too much.
+pub(super) fn guard(course: &Course<'_>, deleted: u64, before: u64) -> Result<(), Error> {
+    let Share(most) = course.table.max_delete;
+    if u128::from(deleted) * 100 <= u128::from(before) * u128::from(most) {
+        return Ok(());
+    }
+    Err(Error::Data(format!(
+        "{} of {before} rows of {} are not in the source any more and would be deleted, which is more than max-delete=\"{most}%\" allows: nothing was changed",
+        deleted, course.facts.to
+    )))
+}

@@ -1,0 +1,203 @@
+//! What `check` and `--dry-run` tell: which column goes where, by which SQL, and how much there is. Changes nothing.
+
+use db::Transactions;
+
+use super::facts::{Course, Facts, first_row, number};
+use super::increment::Increment;
+use super::mapping::{Mapping, Origin};
+use super::params::{Mode, Params, Table};
+use super::pass::Pair;
+use crate::context::Context;
+use crate::error::Error;
+use crate::job::{Count, Report};
+
+/// What is there, and what is wrong with it.
+pub(super) fn check(
+    cx: &Context,
+    params: &Params,
+    pair: &mut Pair,
+    report: &mut Report,
+) -> Result<(), Error> {
+    for (at, table) in params.tables.iter().enumerate() {
+        let Some(facts) = learn(at, table, pair, report)? else {
+            continue;
+        };
+        describe(table, &facts, report);
+        let course = Course {
+            table,
+            facts: &facts,
+        };
+        if table.mode == Mode::Increment {
+            check_late(&course, at, pair, report)?;
+            let (_, _, nulls) = Increment::new(cx, &course)?.outlook(pair)?;
+            if nulls > 0 {
+                report.note(format!(
+                    "{} of {} without a key: never copied",
+                    Count(nulls, "row"),
+                    table.from
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known of a table; what the dictionaries have against it goes into the report.
+fn learn(
+    at: usize,
+    table: &Table,
+    pair: &mut Pair,
+    report: &mut Report,
+) -> Result<Option<Facts>, Error> {
+    match Facts::learn(table, at, &mut *pair.source, &mut *pair.target) {
+        Ok(facts) => Ok(Some(facts)),
+        Err(Error::Invalid(message)) => {
+            let (place, why) = message.split_once(": ").unwrap_or(("", &message));
+            report.problem(place, why);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The way of each column.
+fn describe(table: &Table, facts: &Facts, report: &mut Report) {
+    report.note(format!(
+        "{} -> {}, mode {}",
+        table.from,
+        table.to(),
+        word(table.mode)
+    ));
+    let mapping = &facts.mapping;
+    for lane in &mapping.lanes {
+        let (from, declared) = match &lane.from {
+            Origin::Column(column) => (column.name.as_str(), column.declared.as_str()),
+            Origin::Expression(sql) => (sql.as_str(), "expression"),
+        };
+        report.note(format!(
+            "column {from} ({declared}) -> {} ({})",
+            lane.to.name, lane.to.declared
+        ));
+    }
+    for given in &mapping.given {
+        let value = given.text.as_deref().unwrap_or("the time of the run");
+        report.note(format!("column {} = {value}", given.to.name));
+    }
+    for numbered in &mapping.numbered {
+        report.note(format!(
+            "column {} = the next number of {}",
+            numbered.to.name, numbered.sequence
+        ));
+    }
+    report.note(keys(mapping));
+    let filled = |name: &str| {
+        mapping.carried().iter().any(|column| column.name == name)
+            || mapping
+                .numbered
+                .iter()
+                .any(|numbered| numbered.to.name == name)
+    };
+    let left = facts
+        .target
+        .columns
+        .iter()
+        .filter(|column| !column.generated && !filled(&column.name));
+    for column in left {
+        report.note(format!("column {} takes its default", column.name));
+    }
+}
+
+fn keys(mapping: &Mapping) -> String {
+    match (&mapping.cursor, mapping.key_names().as_slice()) {
+        (Some(cursor), _) => format!("new rows are known by {}", cursor.name),
+        (None, []) => "no key tells rows apart: all of them are written anew".to_owned(),
+        (None, names) => format!("rows are told apart by {}", names.join(", ")),
+    }
+}
+
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Refresh => "refresh",
+        Mode::Batch => "batch",
+        Mode::Increment => "increment",
+    }
+}
+
+/// What is known of rows that are committed late.
+fn check_late(
+    course: &Course<'_>,
+    at: usize,
+    pair: &mut Pair,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let source = &mut pair.source;
+    if !source.dialect().commits_late() {
+        return Ok(());
+    }
+    source.begin_snapshot()?;
+    let told = source.transactions()?;
+    source.rollback()?;
+    match told {
+        Transactions::Listed(open) => report.note(format!(
+            "late rows: the server tells its open transactions ({} now)",
+            open.len()
+        )),
+        Transactions::Hidden(why) if !course.table.settle.0.is_zero() => {
+            report.note(format!("late rows: {why}; only settle is waited for"));
+        }
+        Transactions::Hidden(why) => report.problem(
+            format!("table[{}].settle", at + 1),
+            format!("{why}, so rows that are committed late can be found only by waiting: say how late they may come, such as settle=\"10s\""),
+        ),
+    }
+    Ok(())
+}
+
+/// What a run would do.
+pub(super) fn dry_run(
+    cx: &Context,
+    params: &Params,
+    pair: &mut Pair,
+    report: &mut Report,
+) -> Result<(), Error> {
+    check(cx, params, pair, report)?;
+    if !report.problems.is_empty() {
+        return Ok(());
+    }
+    for (at, table) in params.tables.iter().enumerate() {
+        let facts = Facts::learn(table, at, &mut *pair.source, &mut *pair.target)?;
+        let course = Course {
+            table,
+            facts: &facts,
+        };
+        report.note(format!(
+            "would read: {}",
+            facts.reading.all().sql.replace('\n', " ")
+        ));
+        if table.mode == Mode::Increment {
+            let (cursor, highest, _) = Increment::new(cx, &course)?.outlook(pair)?;
+            let from = cursor.last.as_deref().unwrap_or("the first");
+            report.note(match highest {
+                Some(highest) => format!(
+                    "would insert into {}: rows after {from} up to {highest}",
+                    facts.to
+                ),
+                None => format!("nothing is new in {} after {from}", table.from),
+            });
+            continue;
+        }
+        let there = number(cx, &mut *pair.source, &facts.reading.count())?;
+        let here = number(cx, &mut *pair.target, &facts.writing.count())?;
+        report.note(format!(
+            "{} of {} would stand against {} of {}",
+            Count(there, "row"),
+            table.from,
+            Count(here, "row"),
+            facts.to
+        ));
+        if first_row(cx, &mut *pair.target, &facts.writing.any())?.is_empty() {
+            report.note(format!("{} is empty: all would be inserted", facts.to));
+        }
+    }
+    Ok(())
+}

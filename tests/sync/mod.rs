@@ -1,0 +1,199 @@
+//! `sync` between the three databases: rows get where they belong, once, whatever breaks. What is there in the end is compared by the databases' own clients.
+
+mod changes;
+mod kills;
+mod late;
+mod pairs;
+mod restarts;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::lab::{Lab, PATIENCE, wait_for};
+use crate::services;
+
+/// A number of the short run and of the full one, which `FULL=1` asks for.
+fn count(short: u64, full: u64) -> u64 {
+    if std::env::var_os("FULL").is_some() {
+        full
+    } else {
+        short
+    }
+}
+
+/// Lets time pass: the length of a load is no condition that could be waited for.
+fn pass(time: Duration) {
+    let begun = Instant::now();
+    wait_for("the moment", PATIENCE * 2, || {
+        (begun.elapsed() >= time).then_some(())
+    });
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Engine {
+    Postgres,
+    Mariadb,
+    Sqlite,
+}
+
+const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Mariadb, Engine::Sqlite];
+
+/// A fresh database.
+struct Place {
+    engine: Engine,
+    url: String,
+    path: PathBuf,
+}
+
+impl Place {
+    fn new(lab: &Lab, engine: Engine, name: &str) -> Place {
+        let path = lab.path(format!("{name}.db"));
+        let url = match engine {
+            Engine::Postgres => services::database(services::postgres(), name),
+            Engine::Mariadb => services::database(services::mariadb(), name),
+            Engine::Sqlite => format!("sqlite:{}", path.display()),
+        };
+        let place = Place { engine, url, path };
+        if engine == Engine::Sqlite {
+            place.run("PRAGMA journal_mode=WAL");
+        }
+        place
+    }
+
+    fn sqlite(&self) -> rusqlite::Connection {
+        let db = rusqlite::Connection::open(&self.path).expect("the database");
+        db.busy_timeout(PATIENCE).expect("a time limit");
+        db
+    }
+
+    fn run(&self, sql: &str) {
+        if self.engine == Engine::Sqlite {
+            self.sqlite().execute_batch(sql).expect("a statement");
+        } else {
+            services::ask(&self.url, sql);
+        }
+    }
+
+    /// The first column of a query's rows.
+    fn lines(&self, sql: &str) -> Vec<String> {
+        if self.engine != Engine::Sqlite {
+            return services::ask(&self.url, sql)
+                .lines()
+                .map(str::to_owned)
+                .collect();
+        }
+        let db = self.sqlite();
+        let mut statement = db.prepare(sql).expect("a query");
+        let found = statement
+            .query_map([], |row| row.get::<_, String>(0))
+            .expect("rows");
+        found.map(|line| line.expect("text")).collect()
+    }
+
+    /// A table that every database can have; its every type is one that they spell differently.
+    fn make(&self, table: &str) {
+        let [moment, flag, bytes] = match self.engine {
+            Engine::Postgres => ["timestamp(0)", "boolean", "bytea"],
+            Engine::Mariadb => ["datetime", "boolean", "varbinary(40)"],
+            Engine::Sqlite => ["timestamp", "boolean", "blob"],
+        };
+        self.run(&format!(
+            "CREATE TABLE {table} (id integer NOT NULL PRIMARY KEY, name varchar(40), amount numeric(12,2), ratio double precision, day date, moment {moment}, flag {flag}, bytes {bytes})"
+        ));
+    }
+
+    /// A row's values as SQL.
+    fn values(&self, id: u64, salt: u64) -> String {
+        let bytes = match self.engine {
+            Engine::Postgres => format!("'\\x{id:06x}ff'"),
+            _ => format!("x'{id:06x}ff'"),
+        };
+        let flag = match (self.engine, (id + salt).is_multiple_of(2)) {
+            (Engine::Sqlite, even) => u8::from(even).to_string(),
+            (_, even) => even.to_string(),
+        };
+        if id.is_multiple_of(10) {
+            return format!("({id}, NULL, NULL, NULL, NULL, NULL, NULL, NULL)");
+        }
+        format!(
+            "({id}, 'ö{id} ''{salt}''', {}.{:02}, {id}.25, '2026-11-{:02}', '2026-11-21 13:45:{:02}', {flag}, {bytes})",
+            id + salt,
+            id % 100,
+            id % 28 + 1,
+            salt % 60
+        )
+    }
+
+    fn insert(&self, table: &str, ids: impl Iterator<Item = u64>, salt: u64) {
+        let rows: Vec<String> = ids.map(|id| self.values(id, salt)).collect();
+        let names = if self.engine == Engine::Mariadb {
+            "SET NAMES utf8mb4; "
+        } else {
+            ""
+        };
+        self.run(&format!(
+            "{names}INSERT INTO {table} VALUES {}",
+            rows.join(", ")
+        ));
+    }
+
+    /// The table's rows, each as one text that is the same in every database.
+    fn content(&self, table: &str) -> Vec<String> {
+        let parts = match self.engine {
+            Engine::Postgres => [
+                "name",
+                "CAST(CAST(amount * 100 AS bigint) AS text)",
+                "CAST(CAST(ratio * 100 AS bigint) AS text)",
+                "CAST(day AS text)",
+                "to_char(moment, 'YYYY-MM-DD HH24:MI:SS')",
+                "CASE WHEN flag THEN '1' ELSE '0' END",
+                "encode(bytes, 'hex')",
+            ],
+            Engine::Mariadb => [
+                "name",
+                "CAST(CAST(amount * 100 AS SIGNED) AS CHAR)",
+                "CAST(CAST(ratio * 100 AS SIGNED) AS CHAR)",
+                "CAST(day AS CHAR)",
+                "CAST(moment AS CHAR)",
+                "CASE WHEN flag THEN '1' ELSE '0' END",
+                "LOWER(HEX(bytes))",
+            ],
+            Engine::Sqlite => [
+                "name",
+                "CAST(CAST(round(amount * 100) AS INTEGER) AS TEXT)",
+                "CAST(CAST(ratio * 100 AS INTEGER) AS TEXT)",
+                "day",
+                "moment",
+                "CASE WHEN flag THEN '1' ELSE '0' END",
+                "lower(hex(bytes))",
+            ],
+        };
+        let parts: Vec<String> = parts
+            .iter()
+            .map(|part| format!("CASE WHEN name IS NULL THEN '-' ELSE {part} END"))
+            .collect();
+        let id = match self.engine {
+            Engine::Mariadb => "CAST(id AS CHAR)",
+            _ => "CAST(id AS TEXT)",
+        };
+        let names = if self.engine == Engine::Mariadb {
+            "SET NAMES utf8mb4; "
+        } else {
+            ""
+        };
+        let line = match self.engine {
+            Engine::Mariadb => format!("CONCAT_WS(' ', {id}, {})", parts.join(", ")),
+            _ => format!("{id} || ' ' || {}", parts.join(" || ' ' || ")),
+        };
+        self.lines(&format!("{names}SELECT {line} FROM {table} ORDER BY id"))
+    }
+}
+
+/// Runs a job, which must succeed; its log.
+fn run(lab: &Lab, name: &str, xml: &str) -> String {
+    let file = lab.write(&format!("{name}.xml"), xml);
+    let output = lab.run("jobs", ["run".as_ref(), file.as_os_str()]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{name}: {}\n{told}", output.status);
+    told
+}
