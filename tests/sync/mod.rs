@@ -126,15 +126,17 @@ impl Place {
 
     fn insert(&self, table: &str, ids: impl Iterator<Item = u64>, salt: u64) {
         let rows: Vec<String> = ids.map(|id| self.values(id, salt)).collect();
-        let names = if self.engine == Engine::Mariadb {
-            "SET NAMES utf8mb4; "
-        } else {
-            ""
+        let names = match self.engine {
+            Engine::Mariadb => "SET NAMES utf8mb4; ",
+            _ => "",
         };
-        self.run(&format!(
-            "{names}INSERT INTO {table} VALUES {}",
-            rows.join(", ")
-        ));
+        // a client takes only so much from its command line
+        for some in rows.chunks(500) {
+            self.run(&format!(
+                "{names}INSERT INTO {table} VALUES {}",
+                some.join(", ")
+            ));
+        }
     }
 
     /// The table's rows, each as one text that is the same in every database.

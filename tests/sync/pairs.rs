@@ -11,7 +11,7 @@ fn every_mode_between_every_two_databases() {
         source.make("s");
         source.insert("s", 1..=400, 0);
         for target in &places {
-            let table = |mode: &str| format!("{:?}_{mode}", source.engine).to_lowercase();
+            let table = |mode: &str| format!("t_{:?}_{mode}", source.engine).to_lowercase();
             let mut tables = String::new();
             for mode in ["refresh", "batch", "increment"] {
                 target.make(&table(mode));
