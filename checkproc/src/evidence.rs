@@ -344,6 +344,7 @@ mod tests {
             beats: 0,
             rows: 0,
             bytes: 0,
+            rejected: 0,
             phase: String::new(),
             step: None,
             outcome: None,

@@ -2,16 +2,13 @@
 //! It never blocks; its owner calls [`Execution::advance`] when [`Execution::due`] has come.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::census::Census;
-use crate::evidence;
 use crate::process::{self, ProcStat, Signal, bounded_ns, monotonic_ns};
-use crate::row::Row;
 use crate::scan::REMIND;
 use crate::tree::{Report, Target, Tree, cgroup_of};
+use crate::witness::{Folders, record};
 use crate::{Slot, SlotState};
 
 /// From one look whether a signal has worked to the next, in nanoseconds.
@@ -20,19 +17,6 @@ const LOOK_AGAIN: u64 = 50_000_000;
 const GIVE_UP: u64 = 3_000_000_000;
 /// Until a stuck tree is looked at again, in nanoseconds.
 const STUCK_LOOK: u64 = 1_000_000_000;
-
-/// Evidence that takes longer than this is not waited for.
-const EVIDENCE_TIME: Duration = Duration::from_millis(1000);
-const EVIDENCE_STACK: usize = 512 * 1024;
-
-/// Where logs lie and evidence goes.
-#[derive(Clone, Debug, Default)]
-pub struct Folders {
-    /// Folder that holds `JOB.log`.
-    pub logs: Option<PathBuf>,
-    /// Folder for evidence; none: it goes to our own log.
-    pub evidence: Option<PathBuf>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -223,59 +207,6 @@ pub(crate) fn why_stuck(pid: u32) -> String {
         ),
         other => format!("process {pid} is still there after SIGKILL (state {other})"),
     }
-}
-
-/// Takes evidence and says where it is. A thread of its own does it: a kernel or a disk that does not answer must not keep the
-/// hung process alive.
-fn record(row: &Row, late_ns: u64, folders: &Folders) -> String {
-    let (sender, receiver) = mpsc::channel();
-    let (owned_row, owned_folders) = (row.clone(), folders.clone());
-    let take = move || {
-        // Nobody may be waiting for the answer any more.
-        sender
-            .send(write_record(&owned_row, late_ns, &owned_folders))
-            .ok();
-    };
-    let builder = std::thread::Builder::new().name("evidence".to_owned());
-    match builder.stack_size(EVIDENCE_STACK).spawn(take) {
-        Ok(_) => receiver
-            .recv_timeout(EVIDENCE_TIME)
-            .unwrap_or_else(|_| "evidence does not come".to_owned()),
-        // No thread to be had, as under a fork bomb.
-        Err(_) => write_record(row, late_ns, folders),
-    }
-}
-
-fn write_record(row: &Row, late_ns: u64, folders: &Folders) -> String {
-    let name = row.name.replace('/', "_");
-    let log = folders
-        .logs
-        .as_ref()
-        .map(|folder| folder.join(format!("{name}.log")));
-    let text = evidence::headline(row, late_ns)
-        + &evidence::collect(row.pid, row.start_time, log.as_deref());
-    let Some(folder) = &folders.evidence else {
-        log::warn!("evidence on `{}`:\n{text}", row.name);
-        return "evidence above".to_owned();
-    };
-    let path = evidence::path(folder, row);
-    match evidence::write(&path, &text) {
-        Ok(()) => format!("evidence in {}", path.display()),
-        Err(error) => {
-            log::warn!(
-                "no evidence file on `{}` ({error}: {}), so here it is:\n{text}",
-                row.name,
-                source(&error)
-            );
-            "evidence above".to_owned()
-        }
-    }
-}
-
-fn source(error: &crate::Error) -> String {
-    std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }
 
 /// Is the process of this slot the table's owner's, alive, and what is its state? `None`: it is gone.

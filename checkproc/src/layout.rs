@@ -134,6 +134,8 @@ pub enum Cold {
     Hung = 13,
     /// When a watchdog last reported that SIGKILL has no effect, ns.
     Stuck = 14,
+    /// Rows put aside as bad so far.
+    Rejected = 15,
     /// First word of the name.
     Name = 16,
     /// First word of the phase.

@@ -26,13 +26,14 @@ mod table;
 mod testing;
 pub mod tree;
 pub mod watchdog;
+mod witness;
 
 pub use claim::Claim;
 pub use error::Error;
-pub use execution::Folders;
 pub use ping::Ping;
 pub use pulse::{Pulse, given_slot};
 pub use row::{Hung, Outcome, Row, SlotState};
 pub use scan::Sight;
 pub use slot::Slot;
 pub use table::Table;
+pub use witness::{Folders, record};

@@ -33,6 +33,7 @@ struct Place {
     retry_at: u64,
     rows: u64,
     bytes: u64,
+    rejected: u64,
     phase: String,
 }
 
@@ -63,6 +64,7 @@ impl Pulse {
             retry_at: 0,
             rows: 0,
             bytes: 0,
+            rejected: 0,
             phase: String::new(),
         };
         let shared = Shared {
@@ -110,6 +112,7 @@ impl Pulse {
         match table.and_then(|table| claim(&table, name, shared.heartbeat, shared.hang_grace)) {
             Ok((slot, own)) => {
                 slot.progress(place.rows, place.bytes);
+                slot.rejected(place.rejected);
                 slot.phase(&place.phase);
                 place.slot.release();
                 (place.slot, place.own) = (slot, own);
@@ -139,6 +142,13 @@ impl Pulse {
         let mut place = self.place();
         (place.rows, place.bytes) = (rows, bytes);
         place.slot.progress(rows, bytes);
+    }
+
+    /// Sets how many rows were put aside as bad so far. Not a beat.
+    pub fn rejected(&self, rows: u64) {
+        let mut place = self.place();
+        place.rejected = rows;
+        place.slot.rejected(rows);
     }
 
     /// Says what is being done now. Not a beat.

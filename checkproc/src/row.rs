@@ -105,6 +105,8 @@ pub struct Row {
     pub rows: u64,
     /// Bytes moved so far.
     pub bytes: u64,
+    /// Rows put aside as bad so far.
+    pub rejected: u64,
     /// What it does now, in its own words.
     pub phase: String,
     /// The step that it has declared and not ended.
@@ -157,6 +159,7 @@ impl Row {
             beats: hot(words, index, Hot::Beats),
             rows: cold(words, index, Cold::Rows),
             bytes: cold(words, index, Cold::Bytes),
+            rejected: cold(words, index, Cold::Rejected),
             phase: text(Cold::Phase, PHASE_BYTES),
             step: in_step.then(|| text(Cold::Step, STEP_BYTES)),
             outcome: Outcome::unpack(cold(words, index, Cold::Outcome)),

@@ -184,6 +184,13 @@ impl Slot {
         }
     }
 
+    /// Sets how many rows were put aside as bad so far. Not a beat.
+    pub fn rejected(&self, rows: u64) {
+        if self.owner().is_some() {
+            self.cold(Cold::Rejected).store(rows, Ordering::Relaxed);
+        }
+    }
+
     /// Says what is being done now; at most 127 bytes are kept. Not a beat.
     pub fn phase(&self, text: &str) {
         if self.owner().is_some() {

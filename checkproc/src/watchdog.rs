@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::execution::{Execution, Folders, speaks_for, state_of, why_stuck};
+use crate::execution::{Execution, speaks_for, state_of, why_stuck};
 use crate::judge::{Memory, Moment, Overdue, Verdict, judge};
 use crate::process::{monotonic_ns, suspended_ns};
+use crate::witness::Folders;
 use crate::{Error, Table};
 
 /// Slots whose process is looked at in each scan though nothing seems wrong, in turn.

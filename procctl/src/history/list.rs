@@ -49,6 +49,10 @@ fn cells(entry: &Entry) -> Vec<Cell> {
     let evidence = evidence.map_or(String::new(), |path| {
         format!("; evidence in {}", path.display())
     });
+    let rejected = match entry.rejected {
+        0 => String::new(),
+        rejected => format!("; {} rows rejected", words::count(rejected)),
+    };
     vec![
         Cell::from(words::instant(entry.started)),
         Cell::from(&*entry.job),
@@ -57,7 +61,7 @@ fn cells(entry: &Entry) -> Vec<Cell> {
         amount(Some(entry.rows), words::count),
         amount(Some(entry.bytes), words::bytes),
         amount(entry.peak_memory, words::bytes),
-        Cell::from(format!("{}{evidence}", entry.why)),
+        Cell::from(format!("{}{rejected}{evidence}", entry.why)),
     ]
 }
 

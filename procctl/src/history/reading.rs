@@ -36,6 +36,7 @@ pub enum Unreadable {
 #[derive(Debug)]
 pub struct History {
     database: Connection,
+    version: i64,
     path: PathBuf,
 }
 
@@ -61,13 +62,15 @@ impl History {
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
             database = Connection::open_with_flags(uri, flags).map_err(fail)?;
         }
+        let version = version(&database).map_err(fail)?;
         let history = History {
             database,
+            version,
             path: path.to_owned(),
         };
-        match version(&history.database).map_err(fail)? {
+        match version {
             0 => Ok(None),
-            tables::VERSION => Ok(Some(history)),
+            tables::FIRST | tables::VERSION => Ok(Some(history)),
             version => Err(Unreadable::Later {
                 path: path.to_owned(),
                 version,
@@ -80,7 +83,7 @@ impl History {
     /// # Errors
     /// The file is damaged or cannot be read.
     pub fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<Entry>, Unreadable> {
-        let columns = tables::COLUMNS;
+        let columns = tables::columns(self.version);
         let read = || -> rusqlite::Result<Vec<Entry>> {
             match job {
                 Some(job) => {
@@ -109,7 +112,7 @@ impl History {
     /// # Errors
     /// The file is damaged or cannot be read.
     pub fn last_of_each(&self) -> Result<BTreeMap<Arc<str>, Entry>, Unreadable> {
-        let columns = tables::COLUMNS;
+        let columns = tables::columns(self.version);
         let sql = format!(
             "SELECT {columns}, max(started) FROM run WHERE result <> 'skipped' GROUP BY job"
         );
@@ -128,7 +131,7 @@ impl History {
     /// # Errors
     /// The file is damaged or cannot be read.
     pub fn last_evidence(&self, job: &str) -> Result<Option<Entry>, Unreadable> {
-        let columns = tables::COLUMNS;
+        let columns = tables::columns(self.version);
         let sql = format!(
             "SELECT {columns} FROM run WHERE job = ? AND evidence IS NOT NULL ORDER BY started DESC LIMIT 1"
         );

@@ -139,6 +139,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     match version {
         0 => database.execute_batch(tables::CREATE)?,
+        tables::FIRST => database.execute_batch(tables::FROM_FIRST)?,
         tables::VERSION => {}
         newer => {
             let known = tables::VERSION;
@@ -273,6 +274,28 @@ mod tests {
         let mut store = store(folder.path(), Retention::default());
         let error = store.add(vec![json(&entry("a", 1))]).unwrap_err();
         assert!(error.to_string().contains("version 99"), "{error}");
+    }
+
+    #[test]
+    fn tables_of_the_first_version_are_read_and_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let mut old = store(folder.path(), Retention::default());
+        old.add(vec![json(&entry("a", 1))]).unwrap();
+        old.close();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("ALTER TABLE run DROP COLUMN rejected; PRAGMA user_version = 1;")
+            .unwrap();
+        let rejected = || -> Vec<u64> {
+            let history = crate::history::History::open(&path).unwrap().unwrap();
+            let runs = history.runs(None, 10).unwrap();
+            runs.iter().map(|entry| entry.rejected).collect()
+        };
+        assert_eq!(rejected(), [0]);
+        let mut new = store(folder.path(), Retention::default());
+        new.add(vec![json(&entry("a", 2))]).unwrap();
+        assert_eq!(rejected(), [3, 0]);
     }
 
     #[test]

@@ -11,7 +11,17 @@ use crate::plan::outcome::Exit;
 use crate::plan::{Entry, Outcome};
 
 /// Version of the table, kept in SQLite's `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+
+/// The version before, whose table lacks the column `rejected`; see [`FROM_FIRST`].
+pub(super) const FIRST: i64 = 1;
+
+/// Brings a table of the version [`FIRST`] up to date.
+pub(super) const FROM_FIRST: &str = "
+    BEGIN;
+    ALTER TABLE run ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0;
+    PRAGMA user_version = 2;
+    COMMIT;";
 
 /// Makes the table in an empty file.
 pub(super) const CREATE: &str = "
@@ -35,21 +45,32 @@ pub(super) const CREATE: &str = "
         bytes       INTEGER NOT NULL,
         peak_memory INTEGER,           -- bytes
         cpu_us      INTEGER,
-        evidence    TEXT               -- file that was written when the run hung
+        evidence    TEXT,              -- file that was written when the run hung
+        rejected    INTEGER NOT NULL DEFAULT 0  -- rows put aside as bad
     ) STRICT;
     CREATE INDEX run_of_job ON run (job, started);
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
     COMMIT;";
 
 /// Adds an entry; see [`insert`].
 pub(super) const INSERT: &str = "
     INSERT INTO run (job, kind, run, reason, pid, started, ended, duration_ms, result, number,
-                     code, signal, why, rows, bytes, peak_memory, cpu_us, evidence)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                     code, signal, why, rows, bytes, peak_memory, cpu_us, evidence, rejected)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// The columns in the order in which [`entry`] reads them.
-pub(super) const COLUMNS: &str = "job, kind, run, reason, pid, started, ended, duration_ms, result, \
-    number, code, signal, why, rows, bytes, peak_memory, cpu_us, evidence";
+/// The columns in the order in which [`entry`] reads them, of a table of this version.
+pub(super) fn columns(version: i64) -> &'static str {
+    match version {
+        FIRST => {
+            "job, kind, run, reason, pid, started, ended, duration_ms, result, number, code, signal, why, \
+             rows, bytes, peak_memory, cpu_us, evidence, 0"
+        }
+        _ => {
+            "job, kind, run, reason, pid, started, ended, duration_ms, result, number, code, signal, why, \
+             rows, bytes, peak_memory, cpu_us, evidence, rejected"
+        }
+    }
+}
 
 /// Runs [`INSERT`] for one entry.
 pub(super) fn insert(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
@@ -78,11 +99,12 @@ pub(super) fn insert(statement: &mut Statement<'_>, entry: &Entry) -> rusqlite::
         entry.peak_memory.map(integer),
         entry.cpu_us.map(integer),
         entry.evidence.as_ref().map(|path| path.to_string_lossy()),
+        integer(entry.rejected),
     ])?;
     Ok(())
 }
 
-/// Reads a row of [`COLUMNS`].
+/// Reads a row of [`columns`].
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let text = |index: usize| row.get::<_, String>(index);
     let number: Option<i32> = row.get(9)?;
@@ -108,6 +130,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         peak_memory: row.get::<_, Option<i64>>(15)?.map(amount),
         cpu_us: row.get::<_, Option<i64>>(16)?.map(amount),
         evidence: row.get::<_, Option<String>>(17)?.map(Into::into),
+        rejected: amount(row.get(18)?),
     })
 }
 
@@ -202,6 +225,7 @@ pub(super) mod tests {
             peak_memory: Some(4096),
             cpu_us: None,
             evidence: Some("/x/a-1.txt".into()),
+            rejected: 3,
         }
     }
 
@@ -233,7 +257,7 @@ pub(super) mod tests {
             written.push(one);
         }
         let mut all = database
-            .prepare(&format!("SELECT {COLUMNS} FROM run ORDER BY id"))
+            .prepare(&format!("SELECT {} FROM run ORDER BY id", columns(VERSION)))
             .unwrap();
         let read: Vec<Entry> = all
             .query_map([], super::entry)

@@ -116,7 +116,7 @@ pub struct Alarm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmKind {
-    /// A run failed, timed out, could not begin or cannot be killed.
+    /// A run failed, timed out, could not begin, cannot be killed, or says itself that something is wrong.
     Failed,
     /// A run hung.
     Hung,

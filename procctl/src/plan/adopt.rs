@@ -44,6 +44,7 @@ impl Turn<'_> {
             steady: None,
             examined: None,
             says: None,
+            trouble: None,
         }));
         self.state.runs.insert(adopted.run, name.clone());
         if let Some(pool) = &seat {
@@ -101,6 +102,7 @@ impl Turn<'_> {
             why: why.clone(),
             rows: found.words.rows,
             bytes: found.words.bytes,
+            rejected: found.words.rejected,
             peak_memory: found.usage.peak_memory,
             cpu_us: found.usage.cpu_us,
             evidence: evidence.clone(),

@@ -1,6 +1,6 @@
 //! What is worth an alarm: one for each change of a job's health, never one for each failure.
 //!
-//! Good, failed and hung are told apart: a job that fails again and again has alarmed once, one
+//! Good, failed, hung and troubled (by its own word, while it goes on) are told apart: a job that fails again and again has alarmed once, one
 //! that hangs after failures alarms again. It is well again when a run ends with success; a kept job,
 //! when a run has lasted longer than the longest back-off, two heartbeats, and a second.
 
@@ -72,8 +72,33 @@ impl Turn<'_> {
             Health::Hung => AlarmKind::Hung,
             Health::Failed => AlarmKind::Failed,
             Health::Good => AlarmKind::Recovered,
+            Health::Troubled => return,
         };
         self.alarm_with(kind, name, Some(run), text, evidence);
+    }
+
+    /// A run says itself what is wrong, or, by an empty text, that nothing is any more. Each new text is news; a job in trouble does
+    /// not become well by lasting.
+    pub(super) fn hear_alarm(&mut self, name: &Arc<str>, id: RunId, text: String) {
+        let Some(job) = self.job_mut(name) else {
+            return;
+        };
+        let Some(run) = job.run.as_mut().filter(|run| run.stop.is_none()) else {
+            return;
+        };
+        if text.is_empty() {
+            run.trouble = None;
+            if job.health == Health::Troubled {
+                job.health = Health::Good;
+                let text = "well again, by its own word".to_string();
+                self.alarm(AlarmKind::Recovered, name, Some(id), text);
+            }
+        } else if run.trouble.as_deref() != Some(&text) {
+            run.trouble = Some(text.as_str().into());
+            run.steady = None;
+            job.health = Health::Troubled;
+            self.alarm(AlarmKind::Failed, name, Some(id), text);
+        }
     }
 
     /// A kept job's run has lasted long enough to call the job well again.

@@ -92,6 +92,7 @@ impl Turn<'_> {
         let Some(run) = &job.run else { return };
         let lasted = now.mono.saturating_sub(run.started_mono);
         let duration_ms = millis(lasted);
+        let asked = run.stop.as_ref().is_some_and(|stop| stop.why == Why::Hung);
         let entry = Entry {
             run: run.id,
             job: name.clone(),
@@ -106,9 +107,11 @@ impl Turn<'_> {
             why: end.why.clone(),
             rows: end.words.rows,
             bytes: end.words.bytes,
+            rejected: end.words.rejected,
             peak_memory: end.usage.peak_memory,
             cpu_us: end.usage.cpu_us,
-            evidence: (end.words.hung).then(|| evidence.join(format!("{name}-{}.txt", run.id))),
+            evidence: (end.words.hung || asked)
+                .then(|| evidence.join(format!("{name}-{}.txt", run.id))),
         };
         let id = run.id;
         let streak = streak_after(job, end.outcome, lasted);

@@ -66,6 +66,9 @@ pub struct Entry {
     pub rows: u64,
     /// Bytes it counted.
     pub bytes: u64,
+    /// Rows it put aside as bad.
+    #[serde(default)]
+    pub rejected: u64,
     /// Largest resident memory in bytes.
     pub peak_memory: Option<u64>,
     /// CPU time in microseconds.

@@ -104,6 +104,8 @@ pub(super) enum Health {
     Failed,
     /// A hang was told.
     Hung,
+    /// Its run said itself that something is wrong, and goes on.
+    Troubled,
 }
 
 /// A live run.
@@ -133,6 +135,9 @@ pub(super) struct Run {
     pub(super) examined: Option<Reason>,
     /// `STATUS=`
     pub(super) says: Option<Box<str>>,
+    /// The last `X_ALARM=`, if it is not over.
+    #[serde(default)]
+    pub(super) trouble: Option<Box<str>>,
 }
 
 /// An order to stop under way.

@@ -111,6 +111,9 @@ pub struct LastWords {
     pub rows: u64,
     /// Bytes it had counted.
     pub bytes: u64,
+    /// Rows it had put aside as bad.
+    #[serde(default)]
+    pub rejected: u64,
 }
 
 /// What the run used.

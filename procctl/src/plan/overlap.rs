@@ -123,6 +123,7 @@ impl Turn<'_> {
             why: why.to_string(),
             rows: 0,
             bytes: 0,
+            rejected: 0,
             peak_memory: None,
             cpu_us: None,
             evidence: None,

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jobfile::Interval;
 
 use super::entry::Reason;
 use super::job::{Health, Job, Next, Run};
 use super::request::Answer;
-use super::spec::{Policy, Start};
+use super::spec::Start;
 use super::state::Misfit;
 use super::status::{Row, Status, Word};
 use super::turn::Turn;
@@ -44,18 +43,14 @@ impl Turn<'_> {
 
     fn row(&self, name: &Arc<str>, job: &Job) -> Row {
         let run = job.run.as_deref();
-        let state = word(job);
+        let since = run.map_or(job.since, |run| run.started);
         Row {
-            job: name.clone(),
             kind: job.spec.kind.clone(),
-            file: job.spec.file.clone(),
-            state,
             run: run.map(|run| run.id),
             pid: run
                 .filter(|run| run.result.is_none())
                 .and_then(|run| run.pid),
-            since: run.map_or(job.since, |run| run.started),
-            schedule: schedule(&job.spec.policy),
+            schedule: job.spec.policy.in_words(),
             last: job.last.as_deref().cloned(),
             next: self.next_start(job),
             starts: job.starts,
@@ -67,12 +62,7 @@ impl Turn<'_> {
             skipped: job.skipped,
             problem: self.problem(name, job),
             says: run.and_then(|run| run.says.as_deref().map(str::to_string)),
-            beat_age: None,
-            beats: None,
-            rows: None,
-            bytes: None,
-            phase: None,
-            guarantee: None,
+            ..Row::bare(name, job.spec.file.to_path_buf(), word(job), since)
         }
     }
 
@@ -153,50 +143,11 @@ fn run_word(job: &Job, run: &Run) -> Word {
     }
 }
 
-/// When it runs, as its file says it.
-fn schedule(policy: &Policy) -> String {
-    let mut parts = Vec::new();
-    if let Some(every) = policy.every {
-        parts.push(format!("every {}", Interval(every)));
-    }
-    if let Some(cron) = &policy.cron {
-        parts.push(format!("cron {cron}"));
-    }
-    if let Some(after) = &policy.after {
-        parts.push(format!("after {after}"));
-    }
-    match (parts.is_empty(), policy.kept) {
-        (false, _) => parts.join(", "),
-        (true, true) => "kept".into(),
-        (true, false) => "trigger".into(),
-    }
-}
-
 fn misfit_row(name: &str, path: &std::path::Path, misfit: &Misfit) -> Row {
+    let kind = misfit.spec.as_ref().map(|spec| spec.kind.clone());
     Row {
-        job: name.into(),
-        kind: misfit
-            .spec
-            .as_ref()
-            .map_or_else(|| "".into(), |spec| spec.kind.clone()),
-        file: Arc::new(path.to_path_buf()),
-        state: Word::Broken,
-        run: None,
-        pid: None,
-        since: misfit.since,
-        schedule: String::new(),
-        last: None,
-        next: None,
-        starts: 0,
-        failures: 0,
-        skipped: 0,
+        kind: kind.unwrap_or_else(|| "".into()),
         problem: Some(misfit.text.to_string()),
-        says: None,
-        beat_age: None,
-        beats: None,
-        rows: None,
-        bytes: None,
-        phase: None,
-        guarantee: None,
+        ..Row::bare(name, path.to_path_buf(), Word::Broken, misfit.since)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use jobfile::{Beat, Missed, Overlap};
-use jobfile::{Cron, Exec, JobFile, Node, Problems, Windows, Zone};
+use jobfile::{Cron, Exec, Interval, JobFile, Node, Problems, Windows, Zone};
 use serde::{Deserialize, Serialize};
 
 /// One version of one job.
@@ -201,6 +201,25 @@ impl JobSpec {
 }
 
 impl Policy {
+    /// When it runs, as its file says it: `every 30s`, `cron 0 */5 * * * *`, `after x`, `kept`, `trigger`.
+    pub fn in_words(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(every) = self.every {
+            parts.push(format!("every {}", Interval(every)));
+        }
+        if let Some(cron) = &self.cron {
+            parts.push(format!("cron {cron}"));
+        }
+        if let Some(after) = &self.after {
+            parts.push(format!("after {after}"));
+        }
+        match (parts.is_empty(), self.kept) {
+            (false, _) => parts.join(", "),
+            (true, true) => "kept".into(),
+            (true, false) => "trigger".into(),
+        }
+    }
+
     fn from_file(file: &JobFile, resident: bool) -> Policy {
         let root = &file.root;
         let always = root.windows == Windows::default();

@@ -167,6 +167,7 @@ impl Turn<'_> {
             steady: unwell.then(|| now.mono.saturating_add(proof)),
             examined: None,
             says: None,
+            trouble: None,
         }));
         job.starts = job.starts.saturating_add(1);
         job.since = now.wall;

@@ -84,6 +84,35 @@ pub struct Row {
     pub guarantee: Option<String>,
 }
 
+impl Row {
+    /// What is known of any job: where its file is, and its state in a word.
+    pub fn bare(job: &str, file: PathBuf, state: Word, since: DateTime<Utc>) -> Row {
+        Row {
+            job: job.into(),
+            kind: "".into(),
+            file: Arc::new(file),
+            state,
+            run: None,
+            pid: None,
+            since,
+            schedule: String::new(),
+            last: None,
+            next: None,
+            starts: 0,
+            failures: 0,
+            skipped: 0,
+            problem: None,
+            says: None,
+            beat_age: None,
+            beats: None,
+            rows: None,
+            bytes: None,
+            phase: None,
+            guarantee: None,
+        }
+    }
+}
+
 /// The end of the last run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Last {

@@ -151,6 +151,7 @@ impl<'a> Turn<'a> {
                     run.pid = Some(pid);
                 }
             }
+            Notice::Alarm(text) => self.hear_alarm(&name, run, text),
             Notice::Trigger => self.order_stop(&name, Why::Hung),
             // the recorder has set the slot; a word of readiness changes nothing here
             Notice::Ready | Notice::Stopping | Notice::Heartbeat { .. } => {}

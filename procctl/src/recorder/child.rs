@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use checkproc::Folders;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::net::SocketFlags;
 
 use super::held::Held;
 use super::logfile::Rotation;
-use super::message::{self, FromRecorder, LARGEST, Run, ToRecorder};
+use super::message::{self, FromRecorder, LARGEST, Notice, Run, ToRecorder};
 use super::peer::{Peer, Saying};
 use super::queue::{Queue, Work};
 use super::slots::Slots;
@@ -52,6 +53,7 @@ pub(super) struct Recorder<'a> {
     queue: &'a Queue,
     troubles: Arc<Troubles>,
     reload: &'a dyn Fn() -> Option<Rotation>,
+    folders: Folders,
     buffer: Vec<u8>,
     alone_since: Instant,
     leaving: bool,
@@ -71,6 +73,7 @@ impl<'a> Recorder<'a> {
         queue: &'a Queue,
         troubles: Arc<Troubles>,
         reload: &'a dyn Fn() -> Option<Rotation>,
+        folders: Folders,
     ) -> io::Result<Recorder<'a>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let recorder = Recorder {
@@ -82,6 +85,7 @@ impl<'a> Recorder<'a> {
             queue,
             troubles,
             reload,
+            folders,
             buffer: vec![0; LARGEST],
             alone_since: Instant::now(),
             leaving: false,
@@ -299,7 +303,11 @@ impl<'a> Recorder<'a> {
         let Some(held) = self.held.get_mut(&run) else {
             return;
         };
-        for notice in held.read_notices(&mut self.buffer) {
+        let notices = held.read_notices(&mut self.buffer);
+        if notices.contains(&Notice::Trigger) {
+            held.take_evidence(&self.folders);
+        }
+        for notice in notices {
             self.say(Saying::Plain(FromRecorder::Notified { run, notice }));
         }
         self.flush();

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use checkproc::Slot;
+use checkproc::{Folders, Slot};
 use chrono::{DateTime, Utc};
 
 use super::lines::Lines;
@@ -41,6 +41,8 @@ pub(super) struct Held {
     dropped: u64,
     lines: Lines,
     said: String,
+    /// Evidence on it was taken.
+    witnessed: bool,
 }
 
 /// What reading a pipe brought.
@@ -74,6 +76,7 @@ impl Held {
             dropped: 0,
             lines: Lines::default(),
             said: String::new(),
+            witnessed: false,
         };
         for (kind, descriptor) in held.run.attached.clone().into_iter().zip(descriptors) {
             match kind {
@@ -244,9 +247,18 @@ impl Held {
                 }
             }
             Notice::Ready => self.beat(),
-            Notice::Stopping | Notice::MainPid(_) | Notice::Trigger => {}
+            Notice::Stopping | Notice::MainPid(_) | Notice::Alarm(_) | Notice::Trigger => {}
         }
         Some(notice)
+    }
+
+    /// Writes down, once, what a run is doing that asks to be treated as hung: soon it is killed. Waits a second at most.
+    pub(super) fn take_evidence(&mut self, folders: &Folders) {
+        let row = self.slot.as_ref().and_then(Slot::row);
+        if let Some(row) = row.filter(|_| !std::mem::replace(&mut self.witnessed, true)) {
+            let place = checkproc::record(&row, 0, folders);
+            log::warn!("{} says that it hangs; {place}", self.run.job);
+        }
     }
 
     fn beat(&self) {

@@ -128,6 +128,8 @@ pub enum Notice {
     Status(String),
     /// `MAINPID=…`
     MainPid(i32),
+    /// `X_ALARM=…`: what operators should know at once, a line of at most 200 characters; empty: it is over.
+    Alarm(String),
     /// `WATCHDOG=trigger`: it asks to be treated as hung at once.
     Trigger,
     /// `WATCHDOG_USEC=…`: the recorder has set the slot already.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use checkproc::Folders;
 use jobfile::Home;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -74,6 +75,10 @@ pub fn run(home: &Home) -> io::Result<()> {
         bell,
         signal: signals()?,
     };
+    let folders = Folders {
+        logs: Some(home.log.clone()),
+        evidence: Some(home.log.join("evidence")),
+    };
     let reload = || rotation_of(&home.root);
     drop(queue.push(Work::Rotate(rotation(home))));
     thread::scope(|scope| {
@@ -81,8 +86,8 @@ pub fn run(home: &Home) -> io::Result<()> {
             .name("writer".to_owned())
             .stack_size(STACK);
         named.spawn_scoped(scope, || writer.run(&queue))?;
-        let served =
-            Recorder::new(ears, &queue, troubles, &reload).and_then(|mut recorder| recorder.run());
+        let served = Recorder::new(ears, &queue, troubles, &reload, folders)
+            .and_then(|mut recorder| recorder.run());
         queue.close();
         served
     })

@@ -1,5 +1,5 @@
-//! The notify socket of `exec` runs with `beat="self"`: the datagrams that sd_notify(3)
-//! describes, `NAME=value` lines. Receives and reads them; what follows from them is decided elsewhere.
+//! The notify socket of `exec` runs with `beat="self"` and of services run by `jobs`: the datagrams that sd_notify(3)
+//! describes, `NAME=value` lines, and `X_ALARM=text`, by which a run says what operators should know at once. Receives and reads them; what follows from them is decided elsewhere.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -18,8 +18,8 @@ pub(super) const LONGEST: usize = 4096;
 /// Most descriptors that the kernel lets one datagram carry (`SCM_MAX_FD`).
 const MOST_DESCRIPTORS: usize = 253;
 
-/// Longest status text in characters.
-const LONGEST_STATUS: usize = 200;
+/// Longest text of a status or an alarm in characters.
+const LONGEST_TEXT: usize = 200;
 
 /// What one datagram says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,7 @@ fn word(name: &str, value: &str) -> Option<Word> {
         ("READY", "1") => Notice::Ready,
         ("STOPPING", "1") => Notice::Stopping,
         ("STATUS", text) => Notice::Status(one_line(text)),
+        ("X_ALARM", text) => Notice::Alarm(one_line(text)),
         ("MAINPID", pid) => Notice::MainPid(pid.parse().ok().filter(|pid| *pid > 1)?),
         ("WATCHDOG_USEC", usec) => Notice::Heartbeat {
             usec: usec.parse().ok().filter(|usec| plausible(*usec))?,
@@ -109,7 +110,7 @@ fn plausible(usec: u64) -> bool {
 
 fn one_line(text: &str) -> String {
     let printable = text.trim().chars().filter(|letter| !letter.is_control());
-    printable.take(LONGEST_STATUS).collect()
+    printable.take(LONGEST_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -131,11 +132,15 @@ mod tests {
         ];
         assert_eq!(said, expected);
         assert_eq!(
-            words(b"WATCHDOG_USEC=2000000\nWATCHDOG=trigger\nSTOPPING=1"),
+            words(
+                b"WATCHDOG_USEC=2000000\nWATCHDOG=trigger\nSTOPPING=1\nX_ALARM=no room\nX_ALARM="
+            ),
             [
                 Word::Notice(Notice::Heartbeat { usec: 2_000_000 }),
                 Word::Notice(Notice::Trigger),
-                Word::Notice(Notice::Stopping)
+                Word::Notice(Notice::Stopping),
+                Word::Notice(Notice::Alarm("no room".into())),
+                Word::Notice(Notice::Alarm(String::new())),
             ]
         );
     }

@@ -2,15 +2,14 @@
 //! slots of runs that live on without one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jobfile::{Home, JobFile};
+use jobfile::Home;
 
 use super::slots;
 use crate::history::History;
-use crate::plan::Entry;
 use crate::plan::status::{Last, Row, Status, Word};
+use crate::plan::{Entry, JobSpec};
 
 /// A status without a supervisor: its pid is 0.
 pub(super) fn look(home: &Home) -> Status {
@@ -26,7 +25,7 @@ pub(super) fn look(home: &Home) -> Status {
             continue;
         }
         let place = place.unwrap_or_else(|| {
-            jobs.push(empty(&slot.name, PathBuf::new(), now));
+            jobs.push(Row::bare(&slot.name, PathBuf::new(), Word::Stopped, now));
             jobs.len() - 1
         });
         let row = &mut jobs[place];
@@ -59,68 +58,34 @@ pub(super) fn look(home: &Home) -> Status {
 }
 
 fn row(file: jobfile::Loaded, now: DateTime<Utc>) -> Row {
-    match file.outcome {
-        Ok(job) => {
-            let mut row = empty(&job.name, file.path, now);
-            row.kind = job.kind.as_str().into();
-            row.schedule = schedule(&job);
-            if !job.root.enabled {
-                row.state = Word::Disabled;
-            }
-            row
-        }
+    let bare = |name: &str, state| Row::bare(name, file.path.clone(), state, now);
+    let job = match &file.outcome {
+        Ok(job) => job,
         Err(problems) => {
-            let stem = file
-                .path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            let mut row = empty(&stem, file.path, now);
-            row.state = Word::Broken;
-            row.problem = Some(problems.to_string());
-            row
+            let stem = file.path.file_stem().unwrap_or_default();
+            return Row {
+                problem: Some(problems.to_string()),
+                ..bare(&stem.to_string_lossy(), Word::Broken)
+            };
         }
-    }
-}
-
-fn schedule(job: &JobFile) -> String {
-    let root = &job.root;
-    if let Some(every) = &root.every {
-        return format!("every {every}");
-    }
-    if let Some(cron) = &root.cron {
-        return format!("cron {cron}");
-    }
-    if let Some(after) = &root.after {
-        return format!("after {after}");
-    }
-    if job.is_service() { "kept" } else { "trigger" }.to_owned()
-}
-
-fn empty(name: &str, file: PathBuf, now: DateTime<Utc>) -> Row {
-    Row {
-        job: name.into(),
-        kind: Arc::from(""),
-        file: Arc::new(file),
-        state: Word::Stopped,
-        run: None,
-        pid: None,
-        since: now,
-        schedule: String::new(),
-        last: None,
-        next: None,
-        starts: 0,
-        failures: 0,
-        skipped: 0,
-        problem: None,
-        says: None,
-        beat_age: None,
-        beats: None,
-        rows: None,
-        bytes: None,
-        phase: None,
-        guarantee: None,
+    };
+    match JobSpec::from_file(job) {
+        Ok(spec) => Row {
+            kind: spec.kind,
+            schedule: spec.policy.in_words(),
+            ..bare(
+                &spec.name,
+                if spec.policy.enabled {
+                    Word::Stopped
+                } else {
+                    Word::Disabled
+                },
+            )
+        },
+        Err(problems) => Row {
+            problem: Some(problems.to_string()),
+            ..bare(&job.name, Word::Broken)
+        },
     }
 }
 

@@ -318,6 +318,7 @@ pub(super) fn last_words(row: Option<&Row>) -> LastWords {
         hung: row.hung.is_some(),
         rows: row.rows,
         bytes: row.bytes,
+        rejected: row.rejected,
     }
 }
 

@@ -197,7 +197,9 @@ impl Supervisor {
                 ..
             }
         );
-        let notify = match own_beats {
+        // a service of ours says by it what its operators should know
+        let service = matches!(job.start, Start::Jobs { .. }) && job.policy.kept;
+        let notify = match own_beats || service {
             true => Some(notify::socket(attempt.run).map_err(io("make the notify socket"))?),
             false => None,
         };
@@ -280,7 +282,8 @@ impl Supervisor {
         environment.set("PROCCTL_HOME", &self.home.root);
         if let Some(address) = notify {
             environment.set("NOTIFY_SOCKET", address);
-            if let Some(heartbeat) = attempt.watch.heartbeat {
+            let heartbeat = attempt.watch.heartbeat;
+            if let Some(heartbeat) = heartbeat.filter(|_| !attempt.watch.attaches) {
                 environment.set("WATCHDOG_USEC", heartbeat.as_micros().to_string());
             }
         }

@@ -1,6 +1,5 @@
 //! With a supervisor, which the test plays.
 
-use std::io::BufRead;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;

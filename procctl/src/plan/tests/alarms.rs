@@ -1,6 +1,7 @@
 //! Alarms: one for each change of health.
 
 use super::*;
+use crate::recorder::message::Notice;
 
 fn alarms(orders: &[String]) -> Vec<String> {
     let alarms = orders.iter().filter_map(|line| line.split_once(" alarm "));
@@ -81,4 +82,26 @@ fn what_is_ordered_alarms_nobody() {
     w.pass(60.0);
     assert!(alarms(&w.pass(60.0)).is_empty());
     assert!(alarms(&w.end("b", Exit::Signal(15), LastWords::default(), false)).is_empty());
+}
+
+#[test]
+fn a_run_that_says_what_is_wrong_alarms_while_it_goes_on() {
+    let mut w = World::with(&[exec("a", "backoff='1s..10s'")]);
+    let run = w.run("a");
+    let mut say = |text: &str| {
+        let notice = Notice::Alarm(text.to_string());
+        alarms(&w.event(Event::Noticed { run, notice }))
+    };
+    assert_eq!(say(""), [""; 0]);
+    assert_eq!(say("the disk is full"), ["failed a"]);
+    assert_eq!(say("the disk is full"), [""; 0]);
+    assert_eq!(say("the centre is down"), ["failed a"]);
+    assert_eq!(say(""), ["recovered a"]);
+    assert_eq!(say(""), [""; 0]);
+    assert_eq!(say("the disk is full"), ["failed a"]);
+    // lasting alone makes it not well, and a failure is further news
+    assert_eq!(alarms(&w.pass(100.0)), [""; 0]);
+    assert_eq!(alarms(&w.exit("a", 1)), ["failed a"]);
+    // the next run keeps silent: it is well when it has lasted
+    assert_eq!(alarms(&w.pass(30.0)), ["recovered a"]);
 }
