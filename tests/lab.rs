@@ -13,8 +13,11 @@ use serde_json::Value;
 /// How long a story waits for anything unless it says otherwise; far above what is expected, so that a busy machine passes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The folder with the built programs.
+/// The folder with the built programs; `PROGRAMS` names another than the test's own, such as that of a release build.
 pub(crate) fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("PROGRAMS") {
+        return PathBuf::from(folder);
+    }
     let exe = std::env::current_exe().expect("the test knows its own path");
     let folder = exe
         .parent()

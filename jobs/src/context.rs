@@ -49,6 +49,7 @@ pub struct Context {
     awaited: RefCell<String>,
     rows: Cell<u64>,
     bytes: Cell<u64>,
+    rejected: Cell<u64>,
     /// Tests: the checkpoint at which a stop is asked for.
     fuse: Cell<Option<u64>>,
 }
@@ -85,6 +86,7 @@ impl Context {
             awaited: RefCell::default(),
             rows: Cell::default(),
             bytes: Cell::default(),
+            rejected: Cell::default(),
             fuse: Cell::default(),
             world,
         }
@@ -144,6 +146,16 @@ impl Context {
         }
     }
 
+    /// Tells operators, by the alarms of the supervisor, what is wrong with the job while it goes on; an empty text: it is well
+    /// again. `false`: it was not heard, and should be said again later. Run by hand there is nobody to tell.
+    #[must_use]
+    pub fn alarm(&self, text: &str) -> bool {
+        self.world
+            .notices
+            .as_ref()
+            .is_none_or(|notices| notices.alarm(text).is_ok())
+    }
+
     /// Adds to what this run got through.
     pub fn progress(&self, rows: u64, bytes: u64) {
         self.rows.set(self.rows.get() + rows);
@@ -154,11 +166,15 @@ impl Context {
         self.show_progress();
     }
 
-    /// Takes a pass's tally for the progress of kinds that did not tell theirs as they went.
+    /// Takes a pass's tally: what was put aside as bad, and the progress of kinds that did not tell theirs as they went.
     pub(crate) fn settle(&self, before: (u64, u64), tally: &Tally) {
         let rows = before.0 + tally.written.max(tally.read);
         self.rows.set(self.rows.get().max(rows));
         self.bytes.set(self.bytes.get().max(before.1 + tally.bytes));
+        self.rejected.set(self.rejected.get() + tally.rejected);
+        if let Some(pulse) = &self.world.pulse {
+            pulse.rejected(self.rejected.get());
+        }
         self.show_progress();
     }
 

@@ -21,6 +21,7 @@ use crate::{
     kinds,
     lock::Lock,
     logging::{self, Sink},
+    notice::Notices,
     origin::Origin,
     passes,
     stop::Stop,
@@ -166,6 +167,9 @@ fn start(
         stop_grace: file.root.stop_grace.0,
         looking: false,
         origin,
+        notices: is_supervised(&file.name)
+            .then(Notices::from_environment)
+            .flatten(),
     });
     let result = passes::make(&mut *job, &mut cx, &file.root, resident);
     // Connections and files close before the last word, so that nothing comes after it.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use checkproc::Pulse;
 use jobfile::Home;
 
-use crate::{error::Error, origin::Origin, stop::Stop};
+use crate::{error::Error, notice::Notices, origin::Origin, stop::Stop};
 
 /// What the runner knows of the world before there is a context.
 pub struct World {
@@ -25,6 +25,8 @@ pub struct World {
     pub looking: bool,
     /// The file the job was read from, for kinds that take over changes while they run.
     pub origin: Option<Origin>,
+    /// The way to the supervisor; `None` = the job is run by hand.
+    pub notices: Option<Notices>,
 }
 
 impl World {
@@ -44,6 +46,7 @@ impl World {
             stop_grace: Duration::from_secs(10),
             looking: true,
             origin: None,
+            notices: None,
         })
     }
 }

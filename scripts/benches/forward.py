@@ -5,9 +5,11 @@ All get records of 200 bytes over TCP; `forward` and syslog-ng post them to the 
   the floor                  a bare loop of write + fdatasync with batches of the size that `forward` wrote, on the same disk
   end to end                 records/s and MB/s from the first byte in to the last HTTP 200 (`forward`; syslog-ng with one record a request, and batched)
   latency                    of acknowledgements at 10,000 records/s, beside that of fdatasync
+  outage (only when asked)   16 senders at full speed while the centre is down for so long and then back: memory, the speed of the drain, the order
 
 syslog-ng's disk buffer does not sync its records, and does not acknowledge them; JetStream does both.
-usage: forward.py [--seconds 8] [--only forward,syslog,nats] [--dir DIR]   (DIR: a folder on the disk to be measured, not tmpfs)
+usage: forward.py [--seconds 8] [--only forward,syslog,nats,outage] [--outage 600] [--dir DIR]   (DIR: a folder on the disk to be measured, not tmpfs)
+--only also takes parts of `forward`: durable, through, latency
 """
 import argparse, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
@@ -15,6 +17,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = TOP / "target" / "release"
 PEERS = TOP / "target" / "peers"
 RECORD = 200
+PARTS = ["durable", "through", "latency"]
 running = []
 
 
@@ -62,7 +65,7 @@ def senders(*words):
 
 
 class Nginx:
-    """The centre: answers 200 to everything and logs the bytes of each body."""
+    """The centre: answers 200 to everything and logs the bytes and the numbers of each body."""
 
     def __init__(self, folder):
         self.folder = folder / "nginx"
@@ -72,18 +75,30 @@ class Nginx:
             daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log;
             events {{ worker_connections 1024; }}
             http {{
-              log_format bytes '$content_length';
+              log_format bytes '$content_length $http_spool_first $http_spool_last';
               client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy; fastcgi_temp_path {self.folder}/fastcgi;
               uwsgi_temp_path {self.folder}/uwsgi; scgi_temp_path {self.folder}/scgi; client_body_buffer_size 2m; client_max_body_size 64m;
               keepalive_requests 100000000;
               server {{ listen 127.0.0.1:{self.port}; access_log {self.folder}/access.log bytes buffer=64k flush=50ms;
                 location /in {{ return 200; }} }}
             }}""")
-        self.process = start(["nginx", "-c", self.folder / "conf", "-p", self.folder], stderr=subprocess.DEVNULL)
-        wait_for("nginx listens", lambda: listens(self.port))
         self.url = f"http://127.0.0.1:{self.port}/in"
         self.read = 0
         self.total = 0
+        self.up()
+
+    def up(self):
+        self.process = start(["nginx", "-c", self.folder / "conf", "-p", self.folder], stderr=subprocess.DEVNULL)
+        wait_for("nginx listens", lambda: listens(self.port))
+
+    def down(self):
+        stop(self.process)
+
+    def spans(self, since):
+        """First and last numbers of the requests, in the order of their answers, from a byte of the log on."""
+        with open(self.folder / "access.log", "rb") as file:
+            file.seek(since)
+            return [tuple(map(int, line.split()[1:])) for line in file]
 
     def taken(self):
         """Bytes of all bodies so far."""
@@ -93,26 +108,32 @@ class Nginx:
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self.read += len(whole)
-        self.total += sum(int(line) for line in whole.split() if line.isdigit())
+        sizes = (line.split()[0] for line in whole.splitlines() if line)
+        self.total += sum(int(size) for size in sizes if size.isdigit())
         return self.total
 
 
 class Forward:
     """A forward of ours, to a centre."""
 
-    def __init__(self, folder, url, more=""):
+    def __init__(self, folder, url, more="", order='order="none" workers="4"'):
         self.home = folder / f"home{free_port()}"
         for name in ["jobs", "state", "log", "run"]:
             (self.home / name).mkdir(parents=True)
         self.port = free_port()
         (self.home / "jobs" / "f.xml").write_text(
             f'<forward name="f"><listen address="127.0.0.1:{self.port}" ack="true"/><spool dir="spool" {more}/>'
-            f'<deliver url="{url}" order="none" workers="4" batch="500"/></forward>'
+            f'<deliver url="{url}" {order} batch="500"/></forward>'
         )
         self.env = dict(os.environ, PROCCTL_HOME=str(self.home), PROCCTL_TABLE=f"bench{os.getpid()}")
         self.log = open(self.home / "out", "w")
         self.process = start([BIN / "jobs", "run", self.home / "jobs" / "f.xml"], env=self.env, stdout=self.log, stderr=self.log)
         wait_for("forward listens", lambda: listens(self.port))
+
+    def memory(self):
+        """Resident megabytes."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
     def backlog(self):
         shown = subprocess.run([BIN / "jobs", "spool", "show", self.home / "spool"], capture_output=True, text=True, env=self.env).stdout
@@ -133,7 +154,7 @@ def floor(folder, size, seconds):
     return result
 
 
-def bench_forward(folder, nginx, seconds):
+def bench_durable(folder, nginx, seconds):
     rows = []
     for count in [1, 16, 256]:
         forward = Forward(folder, nginx.url)
@@ -145,14 +166,23 @@ def bench_forward(folder, nginx, seconds):
         bare_rate = bare["records"] / bare["seconds"] * records / max(groups, 1)
         rows.append((count, rate, batch, bare_rate))
         print(f"forward, {count:3} senders: {rate:9,.0f} records/s acknowledged after fsync; {batch:,} bytes a sync; floor {bare_rate:9,.0f} ({rate / bare_rate:.2f} of it)", flush=True)
+    return rows
+
+
+def bench_through(folder, nginx, seconds):
     forward = Forward(folder, nginx.url)
     before, begun = nginx.taken(), time.monotonic()
-    result = senders("send", f"127.0.0.1:{forward.port}", 16, 1000, RECORD, seconds)
+    senders("send", f"127.0.0.1:{forward.port}", 16, 1000, RECORD, seconds)
     wait_for("all is delivered", lambda: forward.backlog() == 0, 300)
     took = time.monotonic() - begun
     time.sleep(0.2)
     got = nginx.taken() - before
+    forward.stop()
     print(f"forward, end to end: {got / RECORD / took:9,.0f} records/s, {got / took / 1e6:.1f} MB/s, order none, 500 a request", flush=True)
+
+
+def bench_latency(folder, nginx, seconds):
+    forward = Forward(folder, nginx.url)
     # in turns, so that both meet the same disk
     ours, bare = [], []
     for _ in range(5):
@@ -162,7 +192,37 @@ def bench_forward(folder, nginx, seconds):
     middle = lambda results, name: statistics.median(result[name] for result in results)
     print(f"forward at 10,000 records/s: acknowledged after p50 {middle(ours, 'p50'):.2f} ms, p99 {middle(ours, 'p99'):.2f} ms; "
           f"fdatasync p50 {middle(bare, 'p50'):.2f} ms, p99 {middle(bare, 'p99'):.2f} ms: {middle(ours, 'p99') / middle(bare, 'p99'):.2f} times (medians of five turns)", flush=True)
-    return rows
+
+
+def bench_outage(folder, nginx, seconds):
+    """Order strict, so that the order shows in the centre's log."""
+    nginx.down()
+    forward = Forward(folder, nginx.url, 'quota="1G"', 'order="strict"')
+    command = [BIN / "examples" / "senders", "send", f"127.0.0.1:{forward.port}", "16", "1000", str(RECORD), str(seconds + 10)]
+    sending = start(command, stdout=subprocess.PIPE, text=True)
+    begun, memory = time.monotonic(), []
+    while time.monotonic() - begun < seconds:
+        time.sleep(1)
+        memory.append(forward.memory())
+    held = forward.backlog()
+    read = (nginx.folder / "access.log").stat().st_size
+    before = nginx.taken()
+    nginx.up()
+    back = time.monotonic()
+    told = json.loads(sending.communicate(timeout=300)[0])
+    running.remove(sending)
+    wait_for("all is delivered", lambda: forward.backlog() == 0, 600)
+    took = time.monotonic() - back
+    memory.append(forward.memory())
+    records, _, _ = forward.stop()
+    time.sleep(0.2)
+    got = nginx.taken() - before
+    spans = nginx.spans(read)
+    ordered = spans[0][0] == 1 and all(one[1] + 1 == two[0] for one, two in zip(spans, spans[1:])) and spans[-1][1] == records
+    print(f"forward, centre down for {seconds} s under 16 senders: {held:,} records held; memory after 5 s {memory[min(4, len(memory) - 1)]:.0f} MB, at most {max(memory):.0f} MB; "
+          f"then {got / took / 1e6:.1f} MB/s ({got / RECORD / took:,.0f} records/s) until all was there, order strict, 500 a request; "
+          f"{records:,} records, {'each once and in order' if ordered else 'NOT in order or not each once'}; no sender was cut", flush=True)
+    assert told["records"] > 0 and ordered
 
 
 def bench_syslog(folder, nginx, records, batch):
@@ -219,13 +279,21 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--only", default="forward,syslog,nats")
+    parser.add_argument("--outage", type=int, default=600)
     parser.add_argument("--dir", default=str(TOP / "target"))
     options = parser.parse_args()
     only = options.only.split(",")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-forward.", dir=options.dir))
     try:
         nginx = Nginx(folder)
-        rows = bench_forward(folder, nginx, options.seconds) if "forward" in only else []
+        asked = lambda part: part in only or (part in PARTS and "forward" in only)
+        rows = bench_durable(folder, nginx, options.seconds) if asked("durable") else []
+        if asked("through"):
+            bench_through(folder, nginx, options.seconds)
+        if asked("latency"):
+            bench_latency(folder, nginx, options.seconds)
+        if asked("outage"):
+            bench_outage(folder, nginx, options.outage)
         if "syslog" in only:
             single = bench_syslog(folder, nginx, 20_000, 1)
             bench_syslog(folder, nginx, 300_000, 1000)

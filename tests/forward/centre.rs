@@ -122,6 +122,36 @@ fn without_give_up_a_refused_record_blocks_and_that_is_told() {
 }
 
 #[test]
+fn a_blocked_key_holds_up_no_other() {
+    let sink = Sink::new(Mode::Refuses("bad"));
+    let deliver = format!(
+        r#"<deliver url="{}" order="key" key="1" workers="4" batch="1"/>"#,
+        sink.url
+    );
+    let mut forward = Forward::new(r#"ack="true""#, "", &deliver);
+    forward.start();
+    let total = 1600_usize;
+    // the first record of the fourth key is one that the centre does not like
+    let line = |n: usize| match n {
+        3 => "k3 3 bad\n".to_owned(),
+        n => format!("k{} {n}\n", n % 16),
+    };
+    let lines: String = (0..total).map(line).collect();
+    assert_eq!(send_lines(forward.address, lines.as_bytes()), "1600");
+    let records = sink.wait(total - total / 16);
+    assert!(records.iter().all(|(_, body)| !body.starts_with("k3 ")));
+    forward.told("refuses records 4 to 4");
+    sink.set(Mode::Takes);
+    let records = sink.wait(total);
+    let mut last = std::collections::HashMap::new();
+    for (number, body) in &records {
+        let key = body.split(' ').next().expect("a key").to_owned();
+        let before = last.insert(key, *number).unwrap_or(0);
+        assert!(before < *number, "{body} came after record {before}");
+    }
+}
+
+#[test]
 fn one_slow_request_holds_up_nobody_where_order_does_not_matter() {
     let sink = Sink::new(Mode::Slow(Duration::from_millis(300)));
     let deliver = format!(

@@ -1,9 +1,11 @@
 //! Stories of `forward`: senders on one side, a centre on the other, and everything that can go wrong between them.
 
+mod alarms;
 mod bounds;
 mod centre;
 mod changes;
 mod faults;
+mod https;
 mod kills;
 mod operators;
 mod plain;

@@ -13,6 +13,12 @@ fn a_spool_is_shown_printed_verified_and_delivered_again() {
     let deliver = format!(r#"<deliver url="{}" batch="1"/>"#, sink.url);
     let mut forward = Forward::new(r#"ack="true""#, r#"keep="1h""#, &deliver);
     forward.start();
+    forward.told("listens on");
+    assert!(
+        forward
+            .spool(&["show", "spool"])
+            .contains("no records; the next one is 1")
+    );
     assert_eq!(send_lines(forward.address, b"one\ntwo\nthree\n"), "3");
     assert_eq!(sink.wait(3).len(), 3);
     wait_for("the cursor is saved", PATIENCE, || {

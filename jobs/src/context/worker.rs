@@ -90,6 +90,7 @@ impl Worker {
             awaited: RefCell::default(),
             rows: Cell::default(),
             bytes: Cell::default(),
+            rejected: Cell::default(),
             fuse: Cell::default(),
             world: self.world,
         }
@@ -139,6 +140,7 @@ impl Context {
                 stop_grace: self.world.stop_grace,
                 looking: self.world.looking,
                 origin: None,
+                notices: None,
             },
             author: self.author(),
             disk: self.disk(),

@@ -2,20 +2,20 @@
 //! it waits, and hears of a stop at once.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
 use ureq::http::{HeaderMap, header};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 
 use super::links::Address;
 use super::memory::Validators;
 use super::params::Get;
 use crate::context::Context;
 use crate::error::Error;
+use crate::roots;
 
 /// Bytes of a piece.
 const PIECE: usize = 128 << 10;
@@ -63,10 +63,7 @@ impl Client {
     /// # Errors
     /// When certificates cannot be read.
     pub(super) fn new(cx: &Context, get: &Get) -> Result<Client, Error> {
-        let roots = match &get.ca {
-            None => RootCerts::PlatformVerifier,
-            Some(ca) => certificates(&cx.path(ca))?,
-        };
+        let roots = roots::trusted(get.ca.as_ref().map(|ca| cx.path(ca)).as_deref())?;
         let silence = Some(get.timeout.0);
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .timeout_resolve(silence)
@@ -249,30 +246,6 @@ pub(super) fn refusal(address: &Address, status: u16) -> Error {
         408 | 425 | 429 | 500..=599 => Error::TryAgain(what),
         _ => Error::Data(what),
     }
-}
-
-fn certificates(path: &Path) -> Result<RootCerts, Error> {
-    let pem = std::fs::read(path).map_err(Error::io("read", path))?;
-    let mut found = Vec::new();
-    for item in parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
-            Ok(_) => {}
-            Err(error) => {
-                return Err(Error::Invalid(format!(
-                    "certificates in {}: {error}",
-                    path.display()
-                )));
-            }
-        }
-    }
-    if found.is_empty() {
-        return Err(Error::Invalid(format!(
-            "certificates in {}: there is none",
-            path.display()
-        )));
-    }
-    Ok(RootCerts::from(found))
 }
 
 #[cfg(test)]

@@ -2,17 +2,21 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use jobfile::Home;
+use ureq::tls::RootCerts;
+
 use super::{
-    deliver::{Engine, Figures, Reading},
+    deliver::{Engine, Figures, Reading, dead},
     params::{Deliver, Params},
     spool::Shelf,
     trouble::Trouble,
     vitals::Vitals,
 };
-use crate::{context::Context, error::Error};
+use crate::{context::Context, error::Error, roots};
 
 /// All delivers.
 pub(super) struct Engines {
+    home: Home,
     params: Params,
     shelf: Arc<Shelf>,
     vitals: Arc<Vitals>,
@@ -28,6 +32,7 @@ impl Engines {
     /// # Errors
     /// When one cannot be started.
     pub(super) fn start(
+        home: &Home,
         params: &Params,
         shelf: &Arc<Shelf>,
         vitals: &Arc<Vitals>,
@@ -38,6 +43,7 @@ impl Engines {
             shelf.hold(&deliver.name, 0);
         }
         let mut engines = Engines {
+            home: home.clone(),
             params: params.clone(),
             shelf: Arc::clone(shelf),
             vitals: Arc::clone(vitals),
@@ -57,6 +63,9 @@ impl Engines {
             params
                 .check()
                 .map_err(|invalid| file.problem_at(&invalid.at, &invalid.message))?;
+            for deliver in &params.delivers {
+                trusted(&self.home, deliver)?;
+            }
             Ok(Some(params))
         });
         match params {
@@ -107,6 +116,7 @@ impl Engines {
             if !named(name) {
                 log::info!("{name}: delivers no more");
                 self.shelf.release(name);
+                self.trouble.over(&dead::trouble(name));
             }
             self.trouble.over(name);
         }
@@ -125,6 +135,7 @@ impl Engines {
         let figures = self.figures.entry(deliver.name.clone()).or_default();
         Engine::start(
             deliver,
+            trusted(&self.home, deliver)?,
             self.params.spool.keep.0,
             &self.shelf,
             &self.vitals,
@@ -157,4 +168,12 @@ impl Engines {
                 .wait(&mut seen, left.min(Duration::from_millis(10)));
         }
     }
+}
+
+/// The authorities that a deliver trusts.
+///
+/// # Errors
+/// When its file of them cannot be read.
+pub(super) fn trusted(home: &Home, deliver: &Deliver) -> Result<RootCerts, Error> {
+    roots::trusted(deliver.ca.as_ref().map(|ca| home.path(ca)).as_deref())
 }

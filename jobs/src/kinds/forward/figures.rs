@@ -1,20 +1,33 @@
-//! What the job tells of itself: rows and bytes for the heartbeat, a status line, and a line in the log each minute.
+//! What the job tells of itself: rows and bytes for the heartbeat, a status line, alarms, and a line in the log each minute.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{deliver::Reading, engines::Engines, intake::Server, spool::Shelf, trouble::Trouble};
+use super::{
+    alarms::Alarms,
+    deliver::{Reading, dead},
+    engines::Engines,
+    intake::Server,
+    spool::Shelf,
+    trouble::Trouble,
+};
 use crate::{context::Context, job::Bytes};
 
 /// How often the log gets its line.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether an operator has taken the dead letters away.
+const DEAD_LETTERS: Duration = Duration::from_secs(10);
+
 /// What was told last, and what is to be told.
 pub(super) struct Told {
     shelf: Arc<Shelf>,
     trouble: Arc<Trouble>,
+    alarms: Alarms,
+    /// When it was last looked whether dead letters are still there.
+    looked: Instant,
     /// Records and bytes in since the beginning.
     taken: (u64, u64),
     repeated: u64,
@@ -31,6 +44,8 @@ impl Told {
         Told {
             shelf: Arc::clone(shelf),
             trouble: Arc::clone(trouble),
+            alarms: Alarms::default(),
+            looked: now,
             taken: (0, 0),
             repeated: 0,
             refused: 0,
@@ -59,15 +74,33 @@ impl Told {
         let slowest = readings.iter().min_by_key(|(_, reading)| reading.next);
         let backlog = slowest.map_or_else(String::new, |(_, reading)| self.backlog(reading));
         let mut text = format!("in {rate_in}/s, out {rate_out}/s, backlog {backlog}");
-        if let Some(trouble) = self.trouble.first() {
+        if let Some(trouble) = self.trouble.newest() {
             text = format!("{text}; {trouble}");
         } else if server.is_paused() {
             text.push_str("; senders wait");
         }
         cx.phase(&text);
+        self.alarm(cx, &readings, now);
         if now - self.line.2 >= MINUTE {
             self.write_line(cx, server.senders(), &readings, now);
         }
+    }
+
+    /// Operators hear of troubles that last.
+    fn alarm(&mut self, cx: &Context, readings: &[(String, Reading)], now: Instant) {
+        if now - self.looked >= DEAD_LETTERS {
+            self.looked = now;
+            for (name, _) in readings {
+                let who = dead::trouble(name);
+                let gone =
+                    self.trouble.has(&who) && dead::is_empty(&self.shelf, name).is_ok_and(|is| is);
+                if gone {
+                    self.trouble.over(&who);
+                }
+            }
+        }
+        self.alarms
+            .look(&self.trouble.standing(), |text| cx.alarm(text));
     }
 
     /// Records, bytes and age of what is not delivered.

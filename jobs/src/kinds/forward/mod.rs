@@ -9,10 +9,15 @@
 //! **Where it ends.** With `sync="200ms"` a loss of power costs what was acknowledged within that time. After a crash, or when an answer is lost,
 //! records are delivered again. By lines without `ack` a sender does not know what arrived. Bodies of lines are told apart by newlines, so records
 //! with newlines in them want another `body`. A record that the centre refuses goes to the dead letters if `give-up` says so, else it is tried for ever
-//! and holds up those behind it; with order `key` only those of the keys that were in its request, as far as 16,384 records ahead.
+//! and holds up those behind it; with order `key` only those of the keys that were in its request, until 16,384 records wait for such keys.
+//!
+//! A trouble that lasts five seconds is an alarm (`<notify on="failed">`), its end another (`recovered`); dead letters are one until their
+//! folder is empty.
 //!
 //! Rooms: `intake` (senders), `spool` (the disk), `deliver` (centres) know nothing of each other; here they are put together.
 
+mod alarms;
+mod check;
 mod deliver;
 mod engines;
 mod figures;
@@ -94,6 +99,9 @@ impl Job for Forward {
 
     fn check(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
         for (at, deliver) in self.params.delivers.iter().enumerate() {
+            if let Err(error) = engines::trusted(cx.home(), deliver) {
+                report.problem(format!("deliver[{}].ca", at + 1), error.chain());
+            }
             let place = deliver::place(&deliver.url);
             let port = if deliver.url.starts_with("https:") {
                 443
@@ -138,7 +146,7 @@ impl Running {
         let handoff = Arc::new(Handoff::new().map_err(internal)?);
         let quota = params.spool.quota.0;
         let server = intake::open(cx, &params.listen, &store, quota, &handoff)?;
-        let engines = Engines::start(params, &shelf, &vitals, &trouble)?;
+        let engines = Engines::start(cx.home(), params, &shelf, &vitals, &trouble)?;
         let writer = Writer {
             store,
             handoff,

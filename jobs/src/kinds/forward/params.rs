@@ -1,13 +1,12 @@
-//! What the job file of a forward says, and what of it does not fit together.
+//! What the job file of a forward says. What of it does not fit together is found in `check`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use jobfile::{Interval, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{deliver::Key, intake::Framing, spool::MAX_BODY};
-use crate::job::Invalid;
+use super::intake::Framing;
 
 /// Takes records in over TCP, keeps them on disk, and delivers them over HTTP.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -113,7 +112,7 @@ impl TryFrom<String> for SyncPolicy {
                 Ok(SyncPolicy::Every(window))
             }
             _ => Err(format!(
-                "`{text}` is neither `always` nor a time from 1ms to 60s"
+                "`{text}` is no `sync`: that is `always`, or a time from 1ms to 60s"
             )),
         }
     }
@@ -156,6 +155,8 @@ pub(crate) struct Deliver {
     /// After so many refusals (4xx, but for 408, 425 and 429) of a record it goes to the dead letters; left out: it is tried
     /// again for ever, and those behind it wait.
     pub(super) give_up: Option<u32>,
+    /// A PEM file of the authorities that the server's certificate may come from; left out: the system's.
+    pub(super) ca: Option<String>,
     /// Further headers of each request.
     #[serde(rename = "header", default)]
     pub(super) headers: Vec<Header>,
@@ -222,91 +223,7 @@ fn ten_seconds() -> Interval {
     Interval::secs(10)
 }
 
-impl Params {
-    /// What does not fit together.
-    pub(super) fn check(&self) -> Result<(), Invalid> {
-        self.listen.check()?;
-        self.spool.check()?;
-        if self.delivers.is_empty() {
-            return Err(Invalid::new("", "forward needs at least one <deliver>"));
-        }
-        let mut names = BTreeSet::new();
-        for (at, deliver) in self.delivers.iter().enumerate() {
-            let at = format!("deliver[{}]", at + 1);
-            deliver.check(&at)?;
-            if !names.insert(&deliver.name) {
-                return Err(Invalid::new(
-                    format!("{at}.name"),
-                    format!(
-                        "there are two delivers called `{}`; give each a name",
-                        deliver.name
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Listen {
-    fn check(&self) -> Result<(), Invalid> {
-        let port = self
-            .address
-            .rsplit_once(':')
-            .map(|(_, port)| port.parse::<u16>());
-        if !matches!(port, Some(Ok(_))) {
-            let text = format!(
-                "`{}` is no address and port, such as 0.0.0.0:7000",
-                self.address
-            );
-            return Err(Invalid::new("listen.address", text));
-        }
-        let max = self.max_record.0;
-        if max == 0 || max > MAX_BODY as u64 {
-            return Err(Invalid::new(
-                "listen.max-record",
-                "must be from 1 byte to 64M",
-            ));
-        }
-        if self.framing == Framing::Line && self.key.is_some() {
-            return Err(Invalid::new(
-                "listen.key",
-                "only framing `frame` has a login",
-            ));
-        }
-        if self.framing == Framing::Frame && self.ack {
-            return Err(Invalid::new(
-                "listen.ack",
-                "framing `frame` always acknowledges",
-            ));
-        }
-        if self.key.as_deref().is_some_and(str::is_empty) {
-            return Err(Invalid::new("listen.key", "is empty"));
-        }
-        if self.connections == 0 {
-            return Err(Invalid::new("listen.connections", "must be at least 1"));
-        }
-        if self.timeout.0.is_zero() {
-            return Err(Invalid::new("listen.timeout", "must be more than nothing"));
-        }
-        Ok(())
-    }
-}
-
 impl SpoolFolder {
-    fn check(&self) -> Result<(), Invalid> {
-        if self.dir.is_empty() {
-            return Err(Invalid::new("spool.dir", "names no folder"));
-        }
-        if self.segment.0 == 0 || self.segment.0 > 1 << 30 {
-            return Err(Invalid::new("spool.segment", "must be from 1 byte to 1G"));
-        }
-        if self.quota.0 < 64 << 10 {
-            return Err(Invalid::new("spool.quota", "must be at least 64K"));
-        }
-        Ok(())
-    }
-
     /// The size of a segment: small enough that a few fit into the quota.
     pub(super) fn segment_bytes(&self) -> u64 {
         self.segment.0.min(self.quota.0 / 8)
@@ -314,68 +231,6 @@ impl SpoolFolder {
 }
 
 impl Deliver {
-    fn check(&self, at: &str) -> Result<(), Invalid> {
-        let wrong = |what: &str, why: String| Err(Invalid::new(format!("{at}.{what}"), why));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if self.name.is_empty() || self.name.len() > 63 || !self.name.chars().all(plain) {
-            return wrong(
-                "name",
-                "1 to 63 letters, digits, `.`, `_` and `-`".to_owned(),
-            );
-        }
-        if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
-            return wrong("url", "must begin with http:// or https://".to_owned());
-        }
-        if self.url.parse::<ureq::http::Uri>().is_err() {
-            return wrong("url", "is no URL".to_owned());
-        }
-        let workers = self.workers();
-        if workers == 0 || workers > 256 {
-            return wrong("workers", "must be from 1 to 256".to_owned());
-        }
-        if self.order == Order::Strict && workers > 1 {
-            let text = "order `strict` has one request at a time: workers must be 1, or order `key` or `none`";
-            return wrong("workers", text.to_owned());
-        }
-        match (&self.key, self.order) {
-            (None, Order::Key) => return wrong("key", "order `key` needs it".to_owned()),
-            (Some(_), Order::Strict | Order::None) => {
-                return wrong("key", "only order `key` has one".to_owned());
-            }
-            _ => {}
-        }
-        if let Some(Err(why)) = self.key.as_deref().map(str::parse::<Key>) {
-            return wrong("key", why);
-        }
-        if self.batch() == 0 || self.batch() > 100_000 {
-            return wrong("batch", "must be from 1 to 100000".to_owned());
-        }
-        if self.body == Body::Record && self.batch() > 1 {
-            return wrong(
-                "batch",
-                "body `record` holds one record: batch must be 1".to_owned(),
-            );
-        }
-        if self.bytes.0 == 0 {
-            return wrong("bytes", "must be at least 1".to_owned());
-        }
-        if self.timeout.0.is_zero() {
-            return wrong("timeout", "must be more than nothing".to_owned());
-        }
-        if self.give_up == Some(0) {
-            return wrong("give-up", "must be at least 1".to_owned());
-        }
-        for (n, header) in self.headers.iter().enumerate() {
-            let name = header.name.parse::<ureq::http::HeaderName>().is_ok();
-            let value = header.value.parse::<ureq::http::HeaderValue>().is_ok();
-            if !name || !value {
-                let what = format!("header[{}]", n + 1);
-                return wrong(&what, "is no header of HTTP".to_owned());
-            }
-        }
-        Ok(())
-    }
-
     /// Requests at a time.
     pub(super) fn workers(&self) -> u32 {
         let usual = match self.order {
@@ -392,96 +247,5 @@ impl Deliver {
             Body::Lines | Body::Json => 100,
         };
         self.batch.unwrap_or(usual)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use jobfile::JobFile;
-
-    use super::*;
-
-    fn read(listen: &str, spool: &str, deliver: &str) -> Result<Params, String> {
-        let text = format!(
-            r#"<forward><listen address="0.0.0.0:7000" {listen}/><spool dir="s" {spool}/>{deliver}</forward>"#
-        );
-        let file = JobFile::from_text(Path::new("a.xml"), text.as_bytes()).unwrap();
-        let params: Params = file.params().map_err(|problems| problems.to_string())?;
-        params
-            .check()
-            .map_err(|invalid| format!("{}: {}", invalid.at, invalid.message))?;
-        Ok(params)
-    }
-
-    #[test]
-    fn what_does_not_fit_is_told_with_its_place() {
-        let one = r#"<deliver url="http://h/"/>"#;
-        read("", "", one).unwrap();
-        read("framing='frame' key='x'", "sync='200ms'", one).unwrap();
-        for (listen, spool, deliver, place) in [
-            ("key='x'", "", one, "listen.key"),
-            ("max-record='65M'", "", one, "listen.max-record"),
-            ("", "sync='never'", one, "never"),
-            ("", "quota='1K'", one, "spool.quota"),
-            ("", "", "", "deliver"),
-            (
-                "",
-                "",
-                "<deliver url='http://h/'/><deliver url='http://i/'/>",
-                "deliver[2].name",
-            ),
-            ("", "", "<deliver url='ftp://h/'/>", "deliver[1].url"),
-            (
-                "",
-                "",
-                "<deliver url='http://h/' workers='2'/>",
-                "deliver[1].workers",
-            ),
-            (
-                "",
-                "",
-                "<deliver url='http://h/' order='key'/>",
-                "deliver[1].key",
-            ),
-            (
-                "",
-                "",
-                "<deliver url='http://h/' order='key' key='('/>",
-                "deliver[1].key",
-            ),
-            (
-                "",
-                "",
-                "<deliver url='http://h/' key='a'/>",
-                "deliver[1].key",
-            ),
-            (
-                "",
-                "",
-                "<deliver url='http://h/' body='record' batch='2'/>",
-                "deliver[1].batch",
-            ),
-            (
-                "",
-                "",
-                "<deliver url='http://h/'><header name='a b' value='c'/></deliver>",
-                "header[1]",
-            ),
-        ] {
-            let error = read(listen, spool, deliver).unwrap_err();
-            assert!(error.contains(place), "{error}");
-        }
-    }
-
-    #[test]
-    fn segments_fit_into_the_quota() {
-        let one = r#"<deliver url="http://h/"/>"#;
-        assert_eq!(
-            read("", "quota='1M'", one).unwrap().spool.segment_bytes(),
-            128 << 10
-        );
-        assert_eq!(read("", "", one).unwrap().spool.segment_bytes(), 64 << 20);
     }
 }

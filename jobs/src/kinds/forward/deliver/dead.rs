@@ -13,6 +13,20 @@ pub(crate) fn folder(spool: &Path, name: &str) -> PathBuf {
     spool.join("dead").join(name)
 }
 
+/// Who has the trouble that there are dead letters of this deliver.
+pub(crate) fn trouble(name: &str) -> String {
+    format!("{name} dead letters")
+}
+
+/// Whether there are none, since an operator took them away.
+///
+/// # Errors
+/// When the folder cannot be looked at.
+pub(crate) fn is_empty(shelf: &Shelf, name: &str) -> Result<bool, Error> {
+    let dir = folder(&shelf.dir, name);
+    Ok(shelf.disk.look(&dir)?.is_none() || shelf.disk.list(&dir)?.is_empty())
+}
+
 /// Makes these records durable among the dead letters.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //! durable, and only then lets segments go.
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     io::Read as _,
     path::PathBuf,
     sync::Arc,
@@ -36,8 +36,8 @@ pub(super) struct Dispatcher {
     keep: Duration,
     saved: Instant,
     looked: Instant,
-    /// First number and time of each load that is not behind the cursor.
-    times: VecDeque<(u64, u64)>,
+    /// First number and time of each load that is under way.
+    times: BTreeMap<u64, u64>,
     /// Records are wanted again from this number on, by an operator (`true`) or after a failed read: nothing more goes
     /// until all is back.
     rewind: Option<(u64, bool)>,
@@ -87,7 +87,7 @@ impl Dispatcher {
             keep,
             saved: Instant::now(),
             looked: Instant::now(),
-            times: VecDeque::new(),
+            times: BTreeMap::new(),
             rewind: None,
             shared,
         };
@@ -155,7 +155,7 @@ impl Dispatcher {
                 .next(durable, &mut self.done, free, Instant::now())?;
             let Some(load) = load else { return Ok(()) };
             let (first, time) = (load.span().0, load.heads[0].time);
-            self.times.push_back((first, time));
+            self.times.insert(first, time);
             self.shared.belt.put(load);
         }
     }
@@ -163,6 +163,7 @@ impl Dispatcher {
     /// Takes what workers have ended.
     fn collect(&mut self) {
         for (load, fate) in self.shared.belt.ended() {
+            self.times.remove(&load.span().0);
             match fate {
                 Fate::Confirmed { .. } => {
                     for (from, to) in load.runs() {
@@ -174,13 +175,11 @@ impl Dispatcher {
             }
         }
         let next = self.done.next();
-        // a load of scattered numbers is behind the cursor only when its last one is; its first tells well enough
-        self.times.retain(|(first, _)| *first >= next);
         let behind = next < self.shared.shelf.durable();
-        let oldest = self.times.iter().map(|(_, time)| *time).min();
+        let oldest = self.times.first_key_value().map_or(0, |(_, time)| *time);
         self.shared
             .figures
-            .place(next, oldest.filter(|_| behind).unwrap_or(0));
+            .place(next, if behind { oldest } else { 0 });
     }
 
     fn is_moved(&self) -> bool {

@@ -1,11 +1,8 @@
 //! Makes loads of what the spool holds, in the order that is asked for. Pure but for reading.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::{key::Key, load::Load};
+use super::{key::Key, lanes::Lanes, load::Load};
 use crate::{
     error::Error,
     kinds::forward::{
@@ -16,9 +13,6 @@ use crate::{
 
 /// So far ahead of the first unconfirmed record nothing more is sent: as much may be repeated after a crash.
 const AHEAD: u64 = 1 << 20;
-/// Records, and bytes of them, that order `key` looks at to find some whose keys are free.
-const WINDOW: usize = 16_384;
-const WINDOW_BYTES: usize = 32 << 20;
 
 /// Where loads come from.
 pub(super) struct Feed {
@@ -30,19 +24,10 @@ pub(super) struct Feed {
     age: Duration,
     /// A record that did not fit into the last load.
     held: Option<(Head, Vec<u8>)>,
-    /// Order `key`: records that were read, in their order; those that went are holes.
-    window: VecDeque<Option<Waiting>>,
-    window_bytes: usize,
-    /// Keys that are on their way.
-    busy: HashSet<u64>,
+    /// Order `key`: records that were read.
+    lanes: Lanes,
     /// Since when records have waited to go.
     since: Option<Instant>,
-}
-
-struct Waiting {
-    head: Head,
-    key: u64,
-    body: Box<[u8]>,
 }
 
 impl Feed {
@@ -60,9 +45,7 @@ impl Feed {
             bytes: usize::try_from(deliver.bytes.0).unwrap_or(usize::MAX),
             age: deliver.age.0,
             held: None,
-            window: VecDeque::new(),
-            window_bytes: 0,
-            busy: HashSet::new(),
+            lanes: Lanes::default(),
             since: None,
         }
     }
@@ -85,7 +68,11 @@ impl Feed {
     ) -> Result<Option<Load>, Error> {
         let load = if self.key.is_some() {
             self.fill(done)?;
-            self.pick(free, now)
+            let ripe = self.is_ripe(self.lanes.ready(), now);
+            ripe.then(|| {
+                self.since = None;
+                self.lanes.pick(free, self.batch, self.bytes)
+            })
         } else {
             self.read_on(durable, done, now)?
         };
@@ -95,7 +82,7 @@ impl Feed {
     /// These are confirmed: others of their keys may go.
     pub(super) fn release(&mut self, load: &Load) {
         for key in &load.keys {
-            self.busy.remove(key);
+            self.lanes.release(*key);
         }
     }
 
@@ -144,63 +131,17 @@ impl Feed {
         Ok(Some(load))
     }
 
+    /// Reads on while there is room, so that keys that are free are found behind those that are not.
     fn fill(&mut self, done: &mut Done) -> Result<(), Error> {
-        while matches!(self.window.front(), Some(None)) {
-            self.window.pop_front();
-        }
         let Some(key) = &self.key else { return Ok(()) };
-        while self.window.len() < WINDOW && self.window_bytes < WINDOW_BYTES {
+        while !self.lanes.is_full() && self.reader.at().saturating_sub(done.next()) <= AHEAD {
             match self.reader.next()? {
-                Next::Record(head, body) => {
-                    self.window_bytes += body.len();
-                    self.window.push_back(Some(Waiting {
-                        head,
-                        key: key.of(body),
-                        body: body.into(),
-                    }));
-                }
+                Next::Record(head, body) => self.lanes.push(key.of(body), head, body),
                 Next::Lost(from, to) => pass(&self.name, done, from, to),
                 Next::Nothing => break,
             }
         }
         Ok(())
-    }
-
-    /// Records of a fair share of the keys that are free, so that other workers find some too.
-    fn pick(&mut self, free: usize, now: Instant) -> Option<Load> {
-        let mut keys = Vec::new();
-        let mut seen = HashSet::new();
-        let mut waiting = 0;
-        for item in self.window.iter().flatten() {
-            if !self.busy.contains(&item.key) {
-                waiting += 1;
-                if seen.insert(item.key) {
-                    keys.push(item.key);
-                }
-            }
-        }
-        if !self.is_ripe(waiting, now) {
-            return None;
-        }
-        keys.truncate(keys.len().div_ceil(free.max(1)));
-        let chosen: HashSet<u64> = keys.into_iter().collect();
-        let mut load = Load::default();
-        for place in &mut self.window {
-            let fits =
-                |item: &Waiting| load.is_empty() || load.bytes() + item.body.len() <= self.bytes;
-            let Some(item) = place.as_ref().filter(|item| chosen.contains(&item.key)) else {
-                continue;
-            };
-            if !fits(item) || load.len() >= self.batch || load.is_scattered() {
-                break;
-            }
-            load.push(item.head, &item.body, Some(item.key));
-            self.window_bytes -= item.body.len();
-            self.busy.insert(item.key);
-            *place = None;
-        }
-        self.since = None;
-        Some(load)
     }
 }
 

@@ -48,7 +48,13 @@ impl FromStr for Key {
             .size_limit(REGEX_LIMIT)
             .build()
             .map(Key::Pattern)
-            .map_err(|error| format!("is no regular expression: {error}"))
+            .map_err(|error| {
+                // the error draws a picture of lines; its last one says what is wrong
+                let text = error.to_string();
+                let why = text.lines().last().unwrap_or_default();
+                let why = why.strip_prefix("error: ").unwrap_or(why);
+                format!("is no regular expression: {why}")
+            })
     }
 }
 
@@ -147,7 +153,8 @@ mod tests {
     #[test]
     fn what_picks_nothing_is_refused() {
         for bad in ["", "0", "(", "[a"] {
-            assert!(bad.parse::<Key>().is_err(), "{bad}");
+            let why = bad.parse::<Key>().unwrap_err();
+            assert_eq!(why.lines().count(), 1, "{why}");
         }
     }
 }

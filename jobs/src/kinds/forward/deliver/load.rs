@@ -31,7 +31,9 @@ impl Load {
             .last()
             .is_some_and(|last| last.seq + 1 == head.seq);
         if !follows {
-            self.listed += 42;
+            // first and last of the run, a hyphen, a comma; the last may have a digit more
+            let digits = head.seq.checked_ilog10().unwrap_or(0) as usize + 1;
+            self.listed += 2 * digits + 3;
         }
         self.heads.push(head);
         self.bytes.extend_from_slice(body);

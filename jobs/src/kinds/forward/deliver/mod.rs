@@ -6,6 +6,7 @@ mod dispatcher;
 mod feed;
 mod figures;
 mod key;
+mod lanes;
 mod load;
 mod retry;
 mod worker;
@@ -18,6 +19,8 @@ use std::{
     thread,
     time::Duration,
 };
+
+use ureq::tls::RootCerts;
 
 pub(super) use figures::{Figures, Reading};
 pub(super) use key::Key;
@@ -52,12 +55,13 @@ impl Drop for Living {
 }
 
 impl Engine {
-    /// Starts what the job file describes; delivered segments are kept for `keep`.
+    /// Starts what the job file describes, for servers that `roots` vouch for; delivered segments are kept for `keep`.
     ///
     /// # Errors
     /// When the cursor cannot be read or written, or the system gives no threads.
     pub(super) fn start(
         deliver: &Deliver,
+        roots: RootCerts,
         keep: Duration,
         shelf: &Arc<Shelf>,
         vitals: &Vitals,
@@ -66,6 +70,7 @@ impl Engine {
     ) -> Result<Engine, Error> {
         let shared = Arc::new(Shared {
             deliver: deliver.clone(),
+            roots,
             shelf: Arc::clone(shelf),
             belt: Belt::default(),
             stop: AtomicBool::new(false),

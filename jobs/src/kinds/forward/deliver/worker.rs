@@ -40,6 +40,8 @@ const TOLD: usize = 200;
 /// What all workers of a deliver share.
 pub(super) struct Shared {
     pub(super) deliver: Deliver,
+    /// Whose certificates are believed.
+    pub(super) roots: RootCerts,
     pub(super) shelf: Arc<Shelf>,
     pub(super) belt: Belt,
     pub(super) stop: AtomicBool,
@@ -85,7 +87,7 @@ impl Worker {
             .proxy(None)
             .tls_config(
                 TlsConfig::builder()
-                    .root_certs(RootCerts::PlatformVerifier)
+                    .root_certs(shared.roots.clone())
                     .build(),
             )
             .user_agent(concat!("procctl/", env!("CARGO_PKG_VERSION")))
@@ -117,6 +119,14 @@ impl Worker {
 
     /// Posts a load until it is confirmed, dead, or the deliver stops.
     fn see_through(&self, load: &Load) -> Fate {
+        // a trouble of this load's own: others of its deliver may be well meanwhile
+        let who = format!("{} at {}", self.shared.deliver.name, load.span().0);
+        let fate = self.insist(load, &who);
+        self.shared.trouble.over(&who);
+        fate
+    }
+
+    fn insist(&self, load: &Load, who: &str) -> Fate {
         let (mut backoff, mut refusals, mut seen) = (Backoff::default(), 0, 0);
         let figures = &self.shared.figures;
         while !self.shared.is_stopping() {
@@ -145,7 +155,7 @@ impl Worker {
                     }
                     let (first, last) = load.span();
                     let text = format!("{} refuses records {first} to {last}: {why}", self.place);
-                    self.shared.trouble.tell(&self.shared.deliver.name, text);
+                    self.shared.trouble.tell(who, text);
                     backoff.next()
                 }
             };
@@ -183,6 +193,8 @@ impl Worker {
                         self.place
                     );
                     shared.figures.bury(load.len() as u64);
+                    let text = format!("there are records that {} refused for good", self.place);
+                    shared.trouble.tell(&dead::trouble(name), text);
                     shared.trouble.over(name);
                     return Fate::Confirmed {
                         dead: load.len() as u64,

@@ -8,9 +8,6 @@ use super::{
     wire::{Got, Wire},
 };
 
-/// Bytes taken from one connection before the others get their turn.
-const TURN: usize = 1 << 20;
-
 /// Where a connection is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -70,8 +67,8 @@ impl Connection {
         self.stage == Stage::Open && (!self.rest.is_empty() || self.talk.is_new(&desk.rules))
     }
 
-    /// Takes what it says.
-    pub(super) fn read(&mut self, desk: &mut Desk, buffer: &mut [u8]) -> Turn {
+    /// Takes what it says, until it has said so many bytes that others should get their turn.
+    pub(super) fn read(&mut self, desk: &mut Desk, buffer: &mut [u8], most: usize) -> Turn {
         let mut turn = Turn::default();
         let mut taken = 0;
         loop {
@@ -88,7 +85,7 @@ impl Connection {
                     if !whole || self.stage != Stage::Open {
                         return turn;
                     }
-                    if taken >= TURN {
+                    if taken >= most {
                         turn.again = self.wire.is_tls();
                         return turn;
                     }

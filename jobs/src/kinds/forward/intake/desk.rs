@@ -38,6 +38,23 @@ pub(crate) struct Group {
     pub(crate) takers: Vec<Taker>,
 }
 
+impl Taker {
+    #[cfg(test)]
+    pub(super) fn new(connection: u64, upto: u64) -> Taker {
+        Taker { connection, upto }
+    }
+}
+
+impl Group {
+    /// Takes over what another one holds, whose records follow; that one is empty then.
+    pub(super) fn join(&mut self, other: &mut Group) {
+        self.batch.bytes.append(&mut other.batch.bytes);
+        self.batch.news.append(&mut other.batch.news);
+        self.takers.append(&mut other.takers);
+        self.batch.next = other.batch.next;
+    }
+}
+
 /// What all connections share.
 pub(super) struct Rules {
     pub(super) framing: Framing,

@@ -20,7 +20,7 @@ pub(crate) struct Settled {
 }
 
 #[derive(Default)]
-struct Desk {
+struct Table {
     ready: Option<Group>,
     settled: Vec<Settled>,
     spare: Option<Group>,
@@ -31,7 +31,7 @@ struct Desk {
 
 /// The place where groups change hands.
 pub(crate) struct Handoff {
-    desk: Mutex<Desk>,
+    table: Mutex<Table>,
     bell: Bell,
     /// Readable when groups are settled.
     wake: OwnedFd,
@@ -42,14 +42,14 @@ impl Handoff {
     /// When the system gives no descriptor.
     pub(crate) fn new() -> io::Result<Handoff> {
         Ok(Handoff {
-            desk: Mutex::default(),
+            table: Mutex::default(),
             bell: Bell::default(),
             wake: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
         })
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Readable when groups were settled since the last [`Handoff::settled`].
@@ -57,18 +57,26 @@ impl Handoff {
         self.wake.as_fd()
     }
 
-    /// Whether a group can be handed on now.
-    pub(crate) fn is_free(&self) -> bool {
-        self.desk().ready.is_none()
-    }
-
-    /// Hands on a group, made from an empty one that was used before.
-    pub(crate) fn hand_on(&self, make: impl FnOnce(Group) -> Group) {
-        let mut desk = self.desk();
-        let spare = desk.spare.take().unwrap_or_default();
-        desk.ready = Some(make(spare));
-        drop(desk);
-        self.bell.ring();
+    /// Hands on a group of so many bytes, made from an empty one that was used before. While the one before still waits, it becomes part of
+    /// that if both have no more than `most` bytes together, so that nobody waits for two syncs of others; else it waits where it is.
+    pub(crate) fn hand_on(&self, bytes: usize, most: usize, make: impl FnOnce(Group) -> Group) {
+        let mut table = self.table();
+        let fits = |waiting: &Group| waiting.batch.bytes.len() + bytes <= most;
+        if table.ready.as_ref().is_some_and(|waiting| !fits(waiting)) {
+            return;
+        }
+        let mut group = make(table.spare.take().unwrap_or_default());
+        match &mut table.ready {
+            Some(waiting) => {
+                waiting.join(&mut group);
+                table.spare = Some(group);
+            }
+            None => {
+                table.ready = Some(group);
+                drop(table);
+                self.bell.ring();
+            }
+        }
     }
 
     /// What was settled since the last look.
@@ -76,32 +84,32 @@ impl Handoff {
         let mut count = [0; 8];
         // Nothing to read: nothing was settled since.
         let _empty = rustix::io::read(&self.wake, &mut count);
-        std::mem::take(&mut self.desk().settled)
+        std::mem::take(&mut self.table().settled)
     }
 
     /// Nothing more will be handed on.
     pub(crate) fn close(&self) {
-        self.desk().closed = true;
+        self.table().closed = true;
         self.bell.ring();
     }
 
     /// For the writer: whether nothing more will come.
     pub(crate) fn is_closed(&self) -> bool {
-        self.desk().closed
+        self.table().closed
     }
 
     /// Whether all that was handed on is settled.
     pub(crate) fn is_idle(&self) -> bool {
-        let desk = self.desk();
-        desk.idle && desk.ready.is_none()
+        let table = self.table();
+        table.idle && table.ready.is_none()
     }
 
     /// For the writer: the next group, waiting so long at most.
     pub(crate) fn take(&self, seen: &mut u64, long: Duration) -> Option<Group> {
         let take = || {
-            let mut desk = self.desk();
-            let group = desk.ready.take();
-            desk.idle = group.is_none();
+            let mut table = self.table();
+            let group = table.ready.take();
+            table.idle = group.is_none();
             group
         };
         if let Some(group) = take() {
@@ -120,13 +128,52 @@ impl Handoff {
 
     /// For the writer: these are acknowledged.
     pub(crate) fn settle(&self, settled: Settled) {
-        self.desk().settled.push(settled);
+        self.table().settled.push(settled);
         // The counter cannot be full: it would take 2^64 groups.
         let _woken = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
     /// For the writer: an empty group to be used again.
     pub(crate) fn give_back(&self, group: Group) {
-        self.desk().spare = Some(group);
+        self.table().spare = Some(group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::forward::spool::Batch;
+
+    /// A group of the records from `first` up to, not including, `next`, for one connection.
+    fn group(first: u64, next: u64, bytes: usize) -> Group {
+        let batch = Batch {
+            bytes: vec![b'x'; bytes],
+            first,
+            next,
+            ..Batch::default()
+        };
+        Group {
+            batch,
+            takers: vec![Taker::new(first, next)],
+        }
+    }
+
+    #[test]
+    fn small_groups_join_the_one_that_waits_and_large_ones_stay() {
+        let handoff = Handoff::new().unwrap();
+        let mut seen = 0;
+        handoff.hand_on(10, 20, |_| group(1, 3, 10));
+        handoff.hand_on(5, 20, |_| group(3, 4, 5));
+        handoff.hand_on(6, 20, |_| panic!("it does not fit"));
+        let got = handoff.take(&mut seen, Duration::ZERO).unwrap();
+        assert_eq!((got.batch.first, got.batch.next), (1, 4));
+        assert_eq!((got.batch.bytes.len(), got.takers.len()), (15, 2));
+        handoff.hand_on(99, 20, |spare| {
+            assert!(spare.batch.bytes.is_empty(), "a used group comes empty");
+            group(4, 9, 99)
+        });
+        let got = handoff.take(&mut seen, Duration::ZERO).unwrap();
+        assert_eq!((got.batch.first, got.batch.next), (4, 9));
+        assert!(handoff.take(&mut seen, Duration::ZERO).is_none());
     }
 }

@@ -21,12 +21,18 @@ use super::{
     wire::Wire,
 };
 
-/// Bytes read at once; also what may come on top of a full group.
+/// Bytes read at once, and taken from one connection before the others get their turn; no more than a group may have, which bounds what
+/// comes on top of a full one.
 const BUFFER: usize = 256 << 10;
+const TURN: usize = 1 << 20;
+/// A group up to this size grows while it waits for the disk, in bytes.
+const SMALL: usize = 256 << 10;
 /// Bytes of unfinished records of all connections together, unless one alone may be larger.
 const HELD: usize = 64 << 20;
 /// Connections taken in one turn.
 const ACCEPTS: usize = 64;
+/// So many more than may be are told that there are too many; those beyond just go, so that descriptors are left for the spool.
+const CROWD: usize = 64;
 /// How long no connection is taken after the system had no descriptor for one.
 const REST: Duration = Duration::from_millis(200);
 
@@ -78,16 +84,16 @@ impl Server {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             handoff,
             desk,
-            limits,
             connections: HashMap::new(),
             next: 1,
             again: Vec::new(),
             held: 0,
-            buffer: vec![0; BUFFER],
+            buffer: vec![0; BUFFER.min(limits.group)],
             paused: false,
             resumed: Instant::now(),
             accept_at: Instant::now(),
             refused: 0,
+            limits,
         })
     }
 
@@ -165,6 +171,9 @@ impl Server {
     fn accept(&mut self) -> io::Result<()> {
         for _ in 0..ACCEPTS {
             match self.listener.accept() {
+                Ok(_) if self.connections.len() >= self.limits.connections + CROWD => {
+                    self.refused += 1;
+                }
                 Ok((stream, peer)) => {
                     let wire = match Wire::new(stream, self.tls.as_ref()) {
                         Ok(wire) => wire,
@@ -253,9 +262,13 @@ impl Server {
     }
 
     pub(super) fn hand_on(&mut self) {
-        if self.desk.has_records() && self.handoff.is_free() {
+        if self.desk.has_records() {
             let desk = &mut self.desk;
-            self.handoff.hand_on(|spare| desk.take_group(spare));
+            let bytes = desk.group.batch.bytes.len();
+            self.handoff
+                .hand_on(bytes, SMALL.min(self.limits.group), |spare| {
+                    desk.take_group(spare)
+                });
         }
     }
 
@@ -264,7 +277,11 @@ impl Server {
             return Ok(());
         };
         self.held -= connection.held();
-        let turn = connection.read(&mut self.desk, &mut self.buffer);
+        let turn = connection.read(
+            &mut self.desk,
+            &mut self.buffer,
+            TURN.min(self.limits.group),
+        );
         let most = HELD.max(2 * self.desk.rules.max);
         if self.held + connection.held() > most {
             connection.refuse(Refusal::Unfinished(most as u64));

@@ -134,7 +134,9 @@ impl Writer {
         let (mut seen, mut rolled) = (0, false);
         loop {
             let more = self.store.waiting_bytes() + self.store.unsynced_bytes();
-            if shelf.bytes() + more <= self.quota {
+            // alone in the spool, a batch larger than the quota has its room: nothing can go that would make more
+            let alone = rolled && shelf.segments().len() <= 1;
+            if alone || shelf.bytes() + more <= self.quota {
                 self.trouble.over("quota");
                 return Ok(());
             }
@@ -146,10 +148,6 @@ impl Writer {
                 self.store.roll()?;
                 rolled = true;
                 continue;
-            }
-            if shelf.segments().len() <= 1 {
-                // nothing can go that would make room: a batch larger than the quota
-                return Ok(());
             }
             let text = format!("the quota of {} bytes is full, senders wait", self.quota);
             self.trouble.tell("quota", text);

@@ -113,17 +113,22 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, segment: u64) -> Result<Sto
 /// When it cannot be read, or is none.
 pub(crate) fn look_at(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Arc<Shelf>, Sessions), Error> {
     let found = look(disk, dir)?;
-    let Some(entry) = found.segments.last() else {
-        return Err(Error::Usage(format!(
-            "there is no spool in {}",
-            dir.display()
-        )));
-    };
+    // one that no record has come to yet has cursors alone
+    if found.segments.is_empty() && found.id.is_none() {
+        let dir = dir.display();
+        return Err(Error::Usage(format!("there is no spool in {dir}")));
+    }
     let seal = Seal::new(identify(disk, &found)?);
     let mut newest = Newest::default();
-    let mut scan = Scan::open(Arc::clone(disk), entry.path.clone(), entry.meta.length)?;
-    walk(&mut scan, &seal, entry, &mut newest, |_, _| Ok(()))?;
-    let next = newest.next.max(base_of(Some(entry)));
+    let last = found.segments.last();
+    if let Some(entry) = last {
+        let mut scan = Scan::open(Arc::clone(disk), entry.path.clone(), entry.meta.length)?;
+        walk(&mut scan, &seal, entry, &mut newest, |_, _| Ok(()))?;
+    }
+    let next = match last {
+        Some(_) => newest.next.max(base_of(last)),
+        None => found.next.max(1),
+    };
     let shelf = Shelf::new(
         Arc::clone(disk),
         dir.to_owned(),
