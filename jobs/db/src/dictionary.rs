@@ -1,6 +1,6 @@
 //! What a database's dictionary tells of a table, in words that all backends share.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Cell, Connection, Error, ErrorKind, Result};
 use std::fmt;
 
 /// What the text of a column means. A backend's own types map onto these; [`ColumnInfo::declared`] keeps theirs.
@@ -169,6 +169,23 @@ impl ColumnInfo {
             collation: None,
         }
     }
+}
+
+/// All rows of a small query of a backend's own, such as one of its dictionary.
+pub(crate) fn read(
+    connection: &mut dyn Connection,
+    sql: &str,
+    params: &[Cell<'_>],
+) -> Result<Vec<Vec<Option<String>>>> {
+    let mut found = Vec::new();
+    let mut rows = connection.query(sql, params)?;
+    while let Some(row) = rows.fetch()? {
+        let cells = row
+            .cells()
+            .map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
+        found.push(cells.collect());
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The list of backends, and the way from a URL to a connection.
 
-use crate::{Connection, Dialect, Error, ErrorKind, Result, Url, mysql, postgres, sqlite};
+#[cfg(feature = "odbc")]
+use crate::odbc;
+use crate::{Connection, Dialect, Error, ErrorKind, Result, Url, mssql, mysql, postgres, sqlite};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +19,14 @@ pub struct Driver {
 }
 
 /// Every backend there is. A new one is one line here.
-pub static DRIVERS: &[Driver] = &[sqlite::DRIVER, postgres::DRIVER, mysql::DRIVER];
+pub static DRIVERS: &[Driver] = &[
+    sqlite::DRIVER,
+    postgres::DRIVER,
+    mysql::DRIVER,
+    mssql::DRIVER,
+    #[cfg(feature = "odbc")]
+    odbc::DRIVER,
+];
 
 /// What a connection needs to know beside its URL. What the URL says itself goes before it.
 #[derive(Debug, Clone)]
@@ -95,6 +104,11 @@ fn backend(scheme: &str) -> std::result::Result<&'static Driver, String> {
         .iter()
         .find(|driver| driver.schemes.contains(&scheme));
     found.ok_or_else(|| {
+        if scheme == "odbc" {
+            return "this program was built without ODBC; `cargo build --release --features jobs/odbc` builds one with it, which needs \
+                    unixODBC (the package unixodbc-dev) to link and libodbc to run"
+                .to_owned();
+        }
         let all = DRIVERS
             .iter()
             .flat_map(|driver| driver.schemes.iter().copied());
@@ -121,6 +135,17 @@ mod tests {
             cause.contains("`foo:`") && cause.contains("sqlite") && !cause.contains("secret"),
             "{cause}"
         );
+    }
+
+    #[cfg(not(feature = "odbc"))]
+    #[test]
+    fn without_odbc_its_urls_say_how_to_get_it() {
+        let error = connect("odbc:DRIVER=x;PWD=hunter2", &Options::default())
+            .err()
+            .expect("not built");
+        let cause = error.source().expect("has a cause").to_string();
+        assert!(cause.contains("--features jobs/odbc"), "{cause}");
+        assert!(!format!("{error}{cause}").contains("hunter2"));
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The same paper's civil_from_days.
-fn date(days: i64) -> (i64, i64, i64) {
+pub(crate) fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let in_era = days - era * 146_097;

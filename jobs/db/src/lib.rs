@@ -7,6 +7,7 @@
 //! A backend is one folder beside [`sqlite`], one line in [`DRIVERS`] and one line in the conformance suite.
 
 pub mod bind;
+mod block;
 mod broken;
 mod connection;
 mod dialect;
@@ -16,7 +17,11 @@ mod error;
 pub mod form;
 mod instant;
 mod lexer;
+mod marks;
+pub mod mssql;
 pub mod mysql;
+#[cfg(feature = "odbc")]
+pub mod odbc;
 pub mod postgres;
 mod snapshot;
 pub mod sqlite;

@@ -2,8 +2,9 @@
 
 use super::dialect::Mysql;
 use super::kind::kind;
+use crate::dictionary::read;
 use crate::{
-    Cell, ColumnInfo, Connection, Dialect, Error, ErrorKind, Kind, Result, TableInfo, TableName,
+    ColumnInfo, Connection, Dialect, Error, ErrorKind, Kind, Result, TableInfo, TableName,
 };
 
 const TABLES: &str = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
@@ -28,7 +29,7 @@ const ENGINE: &str = "SELECT e.engine FROM information_schema.tables t JOIN info
 const JSON_CHECKS: &str = "SELECT check_clause FROM information_schema.check_constraints \
     WHERE constraint_schema = ? AND check_clause LIKE 'json_valid(%'";
 
-pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
+pub(crate) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
     let names = read(connection, TABLES, &[])?;
     Ok(names
         .into_iter()
@@ -37,7 +38,7 @@ pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> 
         .collect())
 }
 
-pub(super) fn table(
+pub(crate) fn table(
     connection: &mut dyn Connection,
     table: &TableName,
 ) -> Result<Option<TableInfo>> {
@@ -98,7 +99,7 @@ pub(super) fn table(
 }
 
 /// A table without transactions would keep half of a load that fails: it is refused before anything is loaded.
-pub(super) fn refuse_without_transactions(
+pub(crate) fn refuse_without_transactions(
     connection: &mut dyn Connection,
     table: &TableName,
     action: &str,
@@ -174,22 +175,6 @@ fn connection_is_maria(connection: &mut dyn Connection) -> Result<bool> {
         .flatten()
         .flatten()
         .any(|text| text.contains("MariaDB")))
-}
-
-pub(super) fn read(
-    connection: &mut dyn Connection,
-    sql: &str,
-    params: &[Cell<'_>],
-) -> Result<Vec<Vec<Option<String>>>> {
-    let mut found = Vec::new();
-    let mut rows = connection.query(sql, params)?;
-    while let Some(row) = rows.fetch()? {
-        let cells = row
-            .cells()
-            .map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
-        found.push(cells.collect());
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

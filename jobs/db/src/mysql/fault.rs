@@ -98,7 +98,7 @@ pub(super) fn forbids_local(code: u16) -> bool {
     matches!(code, 1148 | 3948 | 4166 | 2068 | 1045 | 1227)
 }
 
-fn kind_of(code: u16, verdict: ErrorKind) -> ErrorKind {
+pub(crate) fn kind_of(code: u16, verdict: ErrorKind) -> ErrorKind {
     match code {
         1022 | 1062 | 1169 | 1586 => ErrorKind::Constraint(Constraint::Unique),
         1048 | 1263 | 1364 => ErrorKind::Constraint(Constraint::NotNull),

@@ -150,7 +150,7 @@ const UNWANTED: [&str; 4] = [
 
 /// What a session must be told for exact values. Notes are no warnings: a rounded decimal is what strict mode takes, too.
 /// LOCK waits are counted in whole seconds; slow readers and slow makers of rows are no reason to hang up.
-fn settings(busy: Duration) -> String {
+pub(crate) fn settings(busy: Duration) -> String {
     let seconds = busy.as_millis().div_ceil(1000).clamp(1, 1_000_000);
     let modes = UNWANTED
         .iter()

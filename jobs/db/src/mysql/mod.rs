@@ -15,7 +15,7 @@
 mod block;
 mod connection;
 mod dialect;
-mod dictionary;
+pub(crate) mod dictionary;
 mod fault;
 mod kind;
 mod link;
@@ -34,6 +34,9 @@ mod value;
 mod warnings;
 
 use crate::Driver;
+
+#[cfg(feature = "odbc")]
+pub(crate) use {fault::kind_of, login::settings, transactions::open as open_transactions};
 
 /// The backend's line in the list.
 pub const DRIVER: Driver = Driver {

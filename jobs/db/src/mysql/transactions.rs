@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(110);
 /// How long to try for a list that is new.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn open(connection: &mut dyn Connection) -> Result<Transactions> {
+pub(crate) fn open(connection: &mut dyn Connection) -> Result<Transactions> {
     match listed(connection) {
         Err(error) if error.kind() == ErrorKind::Permission => Ok(Transactions::Hidden(
             "the account lacks the right PROCESS".to_owned(),

@@ -1,7 +1,8 @@
 //! PostgreSQL's dictionary, from the catalogs themselves: the information schema hides what the account does not own.
 
 use super::kind::{kind, length};
-use crate::{Cell, ColumnInfo, Connection, Kind, Result, TableInfo, TableName};
+use crate::dictionary::read;
+use crate::{ColumnInfo, Connection, Kind, Result, TableInfo, TableName};
 
 const TABLES: &str = "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"";
@@ -86,7 +87,7 @@ impl Keys {
     }
 }
 
-pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
+pub(crate) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> {
     let names = read(connection, TABLES, &[])?;
     Ok(names
         .into_iter()
@@ -95,7 +96,7 @@ pub(super) fn tables(connection: &mut dyn Connection) -> Result<Vec<TableName>> 
         .collect())
 }
 
-pub(super) fn table(
+pub(crate) fn table(
     connection: &mut dyn Connection,
     table: &TableName,
 ) -> Result<Option<TableInfo>> {
@@ -223,20 +224,4 @@ fn parents(connection: &mut dyn Connection, oid: &str) -> Result<Vec<Parent>> {
         }
     }
     Ok(found.into_iter().map(|(_, parent)| parent).collect())
-}
-
-fn read(
-    connection: &mut dyn Connection,
-    sql: &str,
-    params: &[Cell<'_>],
-) -> Result<Vec<Vec<Option<String>>>> {
-    let mut found = Vec::new();
-    let mut rows = connection.query(sql, params)?;
-    while let Some(row) = rows.fetch()? {
-        let cells = row
-            .cells()
-            .map(|cell| cell.map(|text| String::from_utf8_lossy(text).into_owned()));
-        found.push(cells.collect());
-    }
-    Ok(found)
 }

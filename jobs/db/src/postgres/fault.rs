@@ -114,7 +114,7 @@ pub(super) fn is_of_a_row(code: &str) -> bool {
     )
 }
 
-fn kind_of(code: &str, verdict: impl FnOnce() -> ErrorKind) -> ErrorKind {
+pub(crate) fn kind_of(code: &str, verdict: impl FnOnce() -> ErrorKind) -> ErrorKind {
     match code {
         "23505" => ErrorKind::Constraint(Constraint::Unique),
         "23502" => ErrorKind::Constraint(Constraint::NotNull),

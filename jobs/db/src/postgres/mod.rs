@@ -20,7 +20,7 @@ mod cancel;
 mod connection;
 mod copy;
 mod dialect;
-mod dictionary;
+pub(crate) mod dictionary;
 mod doubles;
 mod fault;
 mod following;
@@ -43,6 +43,9 @@ mod verb;
 mod watch;
 
 use crate::Driver;
+
+#[cfg(feature = "odbc")]
+pub(crate) use {fault::kind_of, transactions::open as open_transactions};
 
 /// The backend's line in the list.
 pub const DRIVER: Driver = Driver {

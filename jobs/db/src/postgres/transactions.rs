@@ -19,7 +19,7 @@ const PREPARED: &str = "SELECT transaction::text, gid || ', account ' || owner |
 
 const STANDBY: &str = "SELECT CAST(pg_catalog.pg_is_in_recovery() AS INTEGER)::text";
 
-pub(super) fn open(connection: &mut dyn Connection) -> Result<Transactions> {
+pub(crate) fn open(connection: &mut dyn Connection) -> Result<Transactions> {
     match listed(connection) {
         Err(error) if error.kind() == ErrorKind::Permission => Ok(Transactions::Hidden(
             "the account may not read pg_locks".to_owned(),

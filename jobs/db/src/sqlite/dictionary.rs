@@ -74,7 +74,7 @@ fn find(
 }
 
 /// A single `INTEGER PRIMARY KEY` is the rowid: SQLite numbers it. In tables without rowid no key column may be NULL.
-fn mark_rowid(info: &mut TableInfo, without_rowid: bool) {
+pub(crate) fn mark_rowid(info: &mut TableInfo, without_rowid: bool) {
     let single = info.primary_key.len() == 1;
     for column in &mut info.columns {
         if !info.primary_key.contains(&column.name) {

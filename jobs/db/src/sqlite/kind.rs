@@ -5,7 +5,7 @@
 use crate::Kind;
 
 /// The kind of a column by its declared type; `Other` if there is none or it says nothing.
-pub(super) fn kind(declared: &str) -> Kind {
+pub(crate) fn kind(declared: &str) -> Kind {
     let word = declared.to_ascii_uppercase();
     let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
     if has(&["POINT", "INTERVAL"]) {
@@ -38,7 +38,7 @@ pub(super) fn kind(declared: &str) -> Kind {
 }
 
 /// The greatest length in characters that the type names: 20 for `VARCHAR(20)`. SQLite itself does not hold to it.
-pub(super) fn length(declared: &str) -> Option<u64> {
+pub(crate) fn length(declared: &str) -> Option<u64> {
     if kind(declared) != Kind::Text {
         return None;
     }

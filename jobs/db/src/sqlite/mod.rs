@@ -22,6 +22,12 @@ mod watch;
 
 use crate::Driver;
 
+#[cfg(feature = "odbc")]
+pub(crate) use {
+    dictionary::mark_rowid,
+    kind::{kind, length},
+};
+
 /// The backend's line in the list.
 pub const DRIVER: Driver = Driver {
     name: "sqlite",

@@ -11,6 +11,8 @@ mod faults;
 mod limits;
 mod loading;
 mod mariadb;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod place;
 mod postgresql;
 mod servers;
@@ -43,6 +45,30 @@ macro_rules! backend {
             limits: cancel_stops_within_a_second, a_long_statement_times_out, a_slow_reader_does_not_time_out;
         );
     };
+    (odbc $name:ident, $place:path, served, $($room:ident: $($case:ident),*;)*) => {
+        backend!(odbc $name, $place,
+            types: numbers, texts, blobs, expressions_learn_their_kind, random_texts_and_numbers;
+            loading: a_broken_rule_names_its_column;
+            transactions: a_snapshot_stays_the_same, a_query_left_early_costs_nothing_else;
+            faults: kinds;
+            limits: cancel_stops_within_a_second, a_long_statement_times_out;
+            $($room: $($case),*;)*
+        );
+    };
+    (odbc $name:ident, $place:path, $($room:ident: $($case:ident),*;)*) => {
+        backend!(@cases $name, $place,
+            types: times, a_zone_is_not_lost, null_is_not_empty, params_meet_expressions, named_params, a_row_is_lent_as_often_as_asked;
+            loading: append_skip_upsert, bad_rows_go_others_stay, dropped_is_undone, dropped_within_a_transaction_takes_only_its_own,
+                outside_a_transaction_finish_commits, generated_and_left_out_columns, a_wrong_row_or_column_is_an_error, many_rows,
+                a_key_twice_in_one_load_keeps_the_last;
+            transactions: rollback_undoes, commit_keeps, readers_see_no_unfinished_work, counts_of_changes, batches,
+                a_refused_statement_leaves_the_transaction_as_it_was;
+            dictionary: tells_columns_and_keys, what_it_makes_it_reads, tables_and_views;
+            faults: a_lock_is_transient, params_must_fit;
+            limits: a_slow_reader_does_not_time_out;
+            $($room: $($case),*;)*
+        );
+    };
     (@cases $name:ident, $place:path, $($room:ident: $($case:ident),*;)*) => {
         mod $name {
             $($(
@@ -58,3 +84,11 @@ macro_rules! backend {
 backend!(sqlite, crate::place::sqlite);
 backend!(server postgres, postgres_server, crate::place::postgres);
 backend!(server mysql, mysql_server, crate::place::mysql);
+
+// what a driver of ODBC cannot do is left out here, with the reason in `odbc.rs`
+#[cfg(feature = "odbc")]
+backend!(odbc odbc_sqlite, crate::odbc::sqlite,);
+#[cfg(feature = "odbc")]
+backend!(odbc odbc_mysql, crate::odbc::mysql, served,);
+#[cfg(feature = "odbc")]
+backend!(odbc odbc_postgres, crate::odbc::postgres, served, transactions: what_is_described_is_not_run; dictionary: names_of_all_sorts;);

@@ -27,8 +27,10 @@ pub(crate) struct Place {
     pub(crate) socket: Option<String>,
     /// Statements that take the fastest way of loading away, and give it back.
     pub(crate) fast_path: (&'static str, &'static str),
+    /// What a result tells of a column of some kind, and how it writes a value of it.
+    pub(crate) told: fn(Kind, &str) -> (Kind, String),
     /// What the place lives on, let go after the case.
-    _hold: Box<dyn Any>,
+    pub(crate) _hold: Box<dyn Any>,
 }
 
 /// SQLite, in a folder of its own.
@@ -46,6 +48,7 @@ pub(crate) fn sqlite() -> Place {
         ca: None,
         socket: None,
         fast_path: ("", ""),
+        told: |kind, text| (kind, text.to_owned()),
         _hold: Box::new(dir),
     }
 }
@@ -219,7 +222,7 @@ pub(crate) fn mysql() -> Place {
 }
 
 /// A fresh database on a server.
-fn server(base: &str, create: &str, drop: &'static str) -> Place {
+pub(crate) fn server(base: &str, create: &str, drop: &'static str) -> Place {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!(
         "Case {} {}",
@@ -241,6 +244,7 @@ fn server(base: &str, create: &str, drop: &'static str) -> Place {
         ca: None,
         socket: None,
         fast_path: ("", ""),
+        told: |kind, text| (kind, text.to_owned()),
         _hold: Box::new(Database {
             main,
             drop: drop.replace("{}", &name),

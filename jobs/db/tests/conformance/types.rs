@@ -20,11 +20,11 @@ fn round_trip(place: &Place, kind: Kind, values: &[(&str, &str)]) {
     let loaded = load(&mut *connection, &["n", "v"], Mode::Append, &pushed);
     assert!(loaded.rejects.is_empty(), "{kind:?}: {:?}", loaded.rejects);
     let mut query = connection.query("SELECT v FROM t ORDER BY n", &[]).unwrap();
-    assert_eq!(query.columns()[0].kind, kind);
+    assert_eq!(query.columns()[0].kind, (place.told)(kind, "").0);
     for (_, expected) in values {
         let row = query.fetch().unwrap().unwrap();
         let text = String::from_utf8(row.cell(0).unwrap().to_vec()).unwrap();
-        assert_eq!(&text, expected, "{kind:?}");
+        assert_eq!(text, (place.told)(kind, expected).1, "{kind:?}");
     }
     assert!(query.fetch().unwrap().is_none());
     assert!(query.fetch().unwrap().is_none());
