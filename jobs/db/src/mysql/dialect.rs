@@ -187,13 +187,15 @@ impl Dialect for Mysql {
                 Kind::Real => parts.push(format!("{name} + 0e0")),
                 _ => parts.push(name.clone()),
             }
-            nulls.push(format!("ISNULL({name})"));
+            if column.nullable {
+                nulls.push(format!("ISNULL({name})"));
+            }
         }
-        let row = format!(
-            "CONCAT_WS('#', {}, CONCAT({}))",
-            parts.join(", "),
-            nulls.join(", ")
-        );
+        if !nulls.is_empty() {
+            // what is NULL is left out of the others
+            parts.push(format!("CONCAT({})", nulls.join(", ")));
+        }
+        let row = format!("CONCAT_WS('#', {})", parts.join(", "));
         Some(format!(
             "COALESCE(BIT_XOR(CAST(CONV(LEFT(MD5({row}), 16), 16, 10) AS UNSIGNED)), 0)"
         ))

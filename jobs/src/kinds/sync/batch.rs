@@ -6,7 +6,7 @@
 
 use std::thread;
 
-use db::{Connection, Loader};
+use db::{Connection, Load, Loader};
 
 use super::carry::{finish, refuse};
 use super::chunks::{Chunks, Span};
@@ -48,17 +48,7 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, sides: Sides<'_>) -> Resul
         target,
     } = sides;
     let facts = course.facts;
-    key_orders(&facts.mapping, course)?;
-    source.begin_snapshot()?;
-    reader.begin_snapshot()?;
-    cx.phase("comparing");
-    let (spans, read) = match Chunks::new(cx, course) {
-        Some(chunks) => {
-            let (spans, read) = chunks.differing(source, reader)?;
-            (Some(spans), read)
-        }
-        None => (None, 0),
-    };
+    let (spans, read) = suspects(cx, course, source, reader)?;
     let mut tally = Tally {
         read,
         ..Tally::default()
@@ -102,6 +92,45 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, sides: Sides<'_>) -> Resul
     Ok(tally)
 }
 
+/// What a pass would do: how many rows it would write, and how many delete. Changes nothing.
+pub(super) fn rehearse(
+    cx: &Context,
+    course: &Course<'_>,
+    source: &mut dyn Connection,
+    reader: &mut dyn Connection,
+) -> Result<(u64, u64), Error> {
+    let (spans, _) = suspects(cx, course, source, reader)?;
+    let given = course.facts.mapping.given_texts(cx.now());
+    let mut gathering = Gathering {
+        course,
+        given: &given,
+        loader: None,
+        found: Differences::default(),
+    };
+    gathering.all(cx, (source, reader), spans.as_deref())?;
+    source.rollback()?;
+    reader.rollback()?;
+    Ok((gathering.found.wanted, gathering.found.gone))
+}
+
+/// Begins the snapshots, and finds the spans that may differ; none: all. With the number of the source's rows where it is known.
+fn suspects(
+    cx: &Context,
+    course: &Course<'_>,
+    source: &mut dyn Connection,
+    reader: &mut dyn Connection,
+) -> Result<(Option<Vec<Span>>, u64), Error> {
+    key_orders(&course.facts.mapping, course)?;
+    source.begin_snapshot()?;
+    reader.begin_snapshot()?;
+    cx.phase("comparing");
+    let Some(chunks) = Chunks::new(cx, course) else {
+        return Ok((None, 0));
+    };
+    let (spans, read) = chunks.differing(source, reader)?;
+    Ok((Some(spans), read))
+}
+
 /// The order of each lane of the key.
 fn key_orders(mapping: &Mapping, course: &Course<'_>) -> Result<Vec<(usize, Order)>, Error> {
     let order = |lane: &usize| match &mapping.lanes[*lane] {
@@ -122,31 +151,25 @@ fn gather(
     cx: &Context,
     course: &Course<'_>,
     stage: &Staging<'_>,
-    (source, reader): (&mut dyn Connection, &mut dyn Connection),
+    sides: (&mut dyn Connection, &mut dyn Connection),
     target: &mut dyn Connection,
     spans: Option<&[Span]>,
 ) -> Result<Differences, Error> {
     let (names, info) = (stage.names(), stage.info());
     let into = stage.load(&names);
     let given = course.facts.mapping.given_texts(cx.now());
+    let loader = target.load_known(&into, &info)?;
     let mut gathering = Gathering {
         course,
         given: &given,
-        loader: target.load_known(&into, &info)?,
+        loader: Some((loader, &into)),
         found: Differences::default(),
     };
-    let whole: [&[Span]; 1] = [&[]];
-    let parts: Vec<&[Span]> = match spans {
-        Some(spans) => spans.chunks(SPANS).collect(),
-        None => whole.to_vec(),
-    };
-    for part in parts {
-        gathering.compare(cx, &mut *source, &mut *reader, part)?;
-        refuse(course, &into, gathering.loader.rejects())?;
+    gathering.all(cx, sides, spans)?;
+    if let Some((loader, into)) = gathering.loader {
+        finish(cx, course, into, loader)?;
     }
-    let found = gathering.found;
-    finish(cx, course, &into, gathering.loader)?;
-    Ok(found)
+    Ok(gathering.found)
 }
 
 /// Rows that differ, on their way into the stage.
@@ -154,11 +177,33 @@ struct Gathering<'a, 't> {
     course: &'a Course<'a>,
     /// The values that are the same for all rows.
     given: &'a [String],
-    loader: Box<dyn Loader + 't>,
+    /// None: they are only counted.
+    loader: Option<(Box<dyn Loader + 't>, &'a Load<'a>)>,
     found: Differences,
 }
 
 impl Gathering<'_, '_> {
+    /// Compares all rows, or those of the spans.
+    fn all(
+        &mut self,
+        cx: &Context,
+        (source, reader): (&mut dyn Connection, &mut dyn Connection),
+        spans: Option<&[Span]>,
+    ) -> Result<(), Error> {
+        let whole: [&[Span]; 1] = [&[]];
+        let parts: Vec<&[Span]> = match spans {
+            Some(spans) => spans.chunks(SPANS).collect(),
+            None => whole.to_vec(),
+        };
+        for part in parts {
+            self.compare(cx, &mut *source, &mut *reader, part)?;
+            if let Some((loader, into)) = &mut self.loader {
+                refuse(self.course, into, loader.rejects())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Compares all rows, or those of some spans.
     fn compare(
         &mut self,
@@ -208,6 +253,9 @@ impl Gathering<'_, '_> {
                 (row, -lot_of(self.found.gone, batch))
             }
         };
+        let Some((loader, _)) = &mut self.loader else {
+            return Ok(());
+        };
         let turn_text = turn.to_string();
         let mut cells: Vec<db::Cell<'_>> = (0..lanes).map(|at| row.get(at)).collect();
         if turn > 0 {
@@ -216,7 +264,7 @@ impl Gathering<'_, '_> {
             cells.extend((0..self.given.len()).map(|at| row.get(lanes + at)));
         }
         cells.push(Some(turn_text.as_bytes()));
-        Ok(self.loader.push(&cells)?)
+        Ok(loader.push(&cells)?)
     }
 }
 

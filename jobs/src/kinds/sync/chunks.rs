@@ -9,7 +9,7 @@ use db::{ColumnInfo, Connection, Kind};
 
 use super::facts::{Course, first_row};
 use super::flow::Stream;
-use super::mapping::Origin;
+use super::mapping::{Lane, Origin};
 use super::query::{Side, Statement};
 use crate::context::Context;
 use crate::error::Error;
@@ -56,19 +56,30 @@ impl<'a> Chunks<'a> {
         let facts = course.facts;
         let lane = *facts.mapping.key.first()?;
         let constant = facts.mapping.given.iter().any(|given| given.text.is_some());
-        let from = |origin: &'a Origin| match origin {
-            Origin::Column(column) => Some(column),
-            Origin::Expression(_) => None,
-        };
         let lanes = &facts.mapping.lanes;
-        let there: Vec<&ColumnInfo> = lanes.iter().filter_map(|lane| from(&lane.from)).collect();
-        let here: Vec<&ColumnInfo> = lanes.iter().map(|lane| &lane.to).collect();
+        // both sides have to compute the same
+        let either = |lane: &Lane, column: &ColumnInfo| ColumnInfo {
+            nullable: lane.to.nullable
+                || column_of(&lane.from).is_none_or(|column| column.nullable),
+            ..column.clone()
+        };
+        let there = lanes
+            .iter()
+            .filter_map(|lane| Some(either(lane, column_of(&lane.from)?)));
+        let there: Vec<ColumnInfo> = there.collect();
+        let here: Vec<ColumnInfo> = lanes.iter().map(|lane| either(lane, &lane.to)).collect();
         if !facts.equal_types || constant || lanes[lane].to.kind != Kind::Integer {
             return None;
         }
         Some(Chunks {
-            there: facts.reading.dialect.fingerprint(&there)?,
-            here: facts.writing.dialect.fingerprint(&here)?,
+            there: facts
+                .reading
+                .dialect
+                .fingerprint(&there.iter().collect::<Vec<_>>())?,
+            here: facts
+                .writing
+                .dialect
+                .fingerprint(&here.iter().collect::<Vec<_>>())?,
             cx,
             course,
             lane,
@@ -148,6 +159,13 @@ impl<'a> Chunks<'a> {
         };
         let unequal = unequal(&sums.0, &sums.1).into_iter();
         Ok(unequal.map(|(number, rows)| (span(number), rows)).collect())
+    }
+}
+
+fn column_of(origin: &Origin) -> Option<&ColumnInfo> {
+    match origin {
+        Origin::Column(column) => Some(column),
+        Origin::Expression(_) => None,
     }
 }
 

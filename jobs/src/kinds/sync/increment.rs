@@ -315,7 +315,7 @@ impl Copy<'_> {
         let Increment { cx, course, .. } = *self.increment;
         let facts = course.facts;
         source.begin_snapshot()?;
-        let tally = if facts.mapping.numbered.is_empty() {
+        let tally = if facts.mapping.numbered.is_empty() && !pair.one_file {
             let names = facts.mapping.names();
             let into = Load {
                 table: &facts.to,
@@ -327,6 +327,7 @@ impl Copy<'_> {
             let stage = Staging::make(course, target, false, false)?;
             let (names, info) = (stage.names(), stage.info());
             let tally = self.load(source, target, (&stage.load(&names), &info), numbered)?;
+            source.rollback()?;
             stage.insert(cx, target, None)?;
             stage.drop(target)?;
             tally

@@ -30,6 +30,8 @@ pub(super) struct Pair {
     pub(super) target: Link,
     /// The target once more, for modes that read it while they write.
     reader: Option<Link>,
+    /// Both are one file, which cannot be written for good as long as it is read.
+    pub(super) one_file: bool,
 }
 
 /// What is kept between the passes of a resident job.
@@ -56,9 +58,12 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn connect(cx: &Context, params: &Params) -> Result<Pair, Error> {
     let source = params.source.as_ref();
     let source = source.ok_or_else(|| Error::Invalid("there is no <source>".to_owned()))?;
+    let target = &params.target.url;
     Ok(Pair {
+        one_file: source.url == *target
+            && db::dialect_of(target).is_some_and(|dialect| !dialect.commits_late()),
         source: cx.connect_source(&source.url)?,
-        target: cx.connect(&params.target.url)?,
+        target: cx.connect(target)?,
         reader: None,
     })
 }
@@ -104,7 +109,8 @@ impl<'a> Pass<'a> {
             .outcome
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        cx.phase(outcome.held.as_deref().unwrap_or_default());
+        cx.phase("");
+        cx.wait_for(outcome.held.as_deref().unwrap_or_default());
         outcome.failed.map_or(Ok(outcome.tally), Err)
     }
 
@@ -248,7 +254,6 @@ impl<'a> Pass<'a> {
             Mode::Increment => Increment::new(cx, &course)?.pass(pair),
         };
         if let Ok((_, Some(line))) = &done {
-            cx.phase(line);
             if is_due(&mut told) {
                 log::warn!("{line}");
             }

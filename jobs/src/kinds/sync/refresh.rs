@@ -20,7 +20,7 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result
     let facts = course.facts;
     let empty = first_row(cx, target, &facts.writing.any())?.is_empty();
     source.begin_snapshot()?;
-    let tally = if empty && facts.mapping.numbered.is_empty() {
+    let tally = if empty && facts.mapping.numbered.is_empty() && !pair.one_file {
         fill(cx, course, source, target)?
     } else {
         renew(cx, course, source, target)?
@@ -78,6 +78,8 @@ fn renew(
     let into = (&stage.load(&names), &stage.info());
     let mut tally = carry(cx, course, facts.reading.all(), source, target, into)?;
     commit(cx, target)?;
+    // what is left to do needs no source, and may take its time
+    source.rollback()?;
     stage.measure(target)?;
     cx.checkpoint()?;
     target.begin()?;

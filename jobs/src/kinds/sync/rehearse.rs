@@ -2,6 +2,7 @@
 
 use db::Transactions;
 
+use super::batch;
 use super::facts::{Course, Facts, first_row, number};
 use super::increment::Increment;
 use super::mapping::{Mapping, Origin};
@@ -195,7 +196,15 @@ pub(super) fn dry_run(
             Count(here, "row"),
             facts.to
         ));
-        if first_row(cx, &mut *pair.target, &facts.writing.any())?.is_empty() {
+        if table.mode == Mode::Batch {
+            let (wanted, gone) =
+                batch::rehearse(cx, &course, &mut *pair.source, &mut *pair.target)?;
+            report.note(format!(
+                "would write {} that are new or differ, and delete {}",
+                Count(wanted, "row"),
+                Count(gone, "row")
+            ));
+        } else if first_row(cx, &mut *pair.target, &facts.writing.any())?.is_empty() {
             report.note(format!("{} is empty: all would be inserted", facts.to));
         }
     }

@@ -124,6 +124,64 @@ fn a_batch_goes_by_keys_of_several_columns_and_letters() {
     assert_eq!(rows(&target, all), rows(&source, all));
 }
 
+/// A file that others made keeps its readers and its writer apart by locks on all of it.
+#[test]
+fn tables_of_one_file_are_copied_whatever_its_journal() {
+    for journal in ["wal", "delete"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cx = Context::fake(dir.path());
+        let one = database(dir.path(), "s.db", PLAIN);
+        one.execute_batch(&format!("PRAGMA journal_mode={journal}"))
+            .unwrap();
+        fill(&one, 20_000);
+        for mode in ["refresh", "batch", "increment"] {
+            one.execute_batch(&PLAIN.replace("TABLE a", &format!("TABLE {mode}")))
+                .unwrap();
+            let xml = format!(
+                r#"<sync><source url="sqlite:s.db"/><target url="sqlite:s.db"/><table from="a" to="{mode}" mode="{mode}"/></sync>"#
+            );
+            let file = jobfile::JobFile::from_text(Path::new("s.xml"), xml.as_bytes()).unwrap();
+            let mut job = Sync::new(file.params().unwrap()).unwrap();
+            assert_eq!(
+                job.run(&mut cx).unwrap().written,
+                20_000,
+                "{mode} {journal}"
+            );
+            one.execute_batch("INSERT INTO a (name) VALUES ('more')")
+                .unwrap();
+            assert_eq!(job.run(&mut cx).unwrap().written, 1, "{mode} {journal}");
+            one.execute_batch("DELETE FROM a WHERE name = 'more'")
+                .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_look_counts_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(dir.path(), "s.db", PLAIN);
+    let target = database(dir.path(), "t.db", PLAIN);
+    fill(&source, 100);
+    fill(&target, 90);
+    target
+        .execute_batch("UPDATE a SET size = 0 WHERE id = 5; INSERT INTO a (id) VALUES (500)")
+        .unwrap();
+    let mut report = Report::default();
+    let tables =
+        r#"<table from="a" mode="batch"/><table from="a" mode="increment"/><table from="a"/>"#;
+    job(tables).dry_run(&mut cx, &mut report).unwrap();
+    let told = report.notes.join("\n");
+    for word in [
+        "would write 11 rows that are new or differ, and delete 1 row",
+        "nothing is new in a after 500",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert_eq!(rows(&target, "SELECT count(*) FROM a"), ["91"]);
+    assert_eq!(rows(&target, "SELECT count(*) FROM sqlite_schema"), ["1"]);
+}
+
 #[test]
 fn a_source_that_was_emptied_empties_nothing() {
     let dir = tempfile::tempdir().unwrap();
