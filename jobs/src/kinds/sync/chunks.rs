@@ -106,8 +106,15 @@ impl<'a> Chunks<'a> {
             return Ok((vec![(low, high)], read));
         }
         let mut found = Vec::new();
-        let spans = (most / ROWS + 1).min(MOST);
-        let differing = self.compare(source, target, (low, high), spans)?;
+        // a large table by several statements, so that none takes too long
+        let pieces = most / (ROWS * MOST) + 1;
+        let (piece, spans) = ((high - low) / pieces + 1, most / pieces / ROWS + 1);
+        let (mut differing, mut from) = (Vec::new(), low);
+        while from <= high {
+            let to = (from + piece - 1).min(high);
+            differing.extend(self.compare(source, target, (from, to), spans.min(MOST))?);
+            from = to + 1;
+        }
         let large = differing.iter().filter(|(_, rows)| *rows > MANY).count();
         for ((from, to), rows) in differing {
             if rows > MANY && from < to && large <= DIVIDED {
