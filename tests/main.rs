@@ -14,6 +14,7 @@ mod fetch;
 mod forward;
 mod ftp;
 mod hang;
+mod history;
 mod ingest_faults;
 mod ingest_rejects;
 mod lab;
