@@ -11,6 +11,8 @@ import pairs
 TOP = pathlib.Path(__file__).resolve().parents[2]
 KEY = "0123456789abcdef0123456789abcdef"
 SMALL, LARGE, KNOWN = 5000, 1 << 30, 100_000
+# what a server or a client may need at most, in MB
+MEMORY = 32
 children = []
 
 
@@ -195,7 +197,7 @@ def pair_of(source, target):
         while length := came.recv_into(buffer):
             file.write(buffer[:length])
     os.waitpid(sender, 0)
-    return time.monotonic() - started, 0
+    return time.monotonic() - started, 0, 0
 
 
 def fsync_each(source, target):
@@ -208,7 +210,7 @@ def fsync_each(source, target):
             file.write(content)
             os.fsync(file.fileno())
         os.rename(target / f".{entry.name}", target / entry.name)
-    return time.monotonic() - started, 0
+    return time.monotonic() - started, 0, 0
 
 
 def delayed(address, ports, server, seconds=0.01):
@@ -280,17 +282,20 @@ def lines(arguments, tmpfs, disk):
     yield pairs.Line("put 1 GiB, beside lftp", lambda: ours.put(large), lambda: ftp_put(large, many=False), 1.1, True)
     durable = Ours(arguments.jobs, disk)
     yield pairs.Line("put 5,000 x 4 KiB durable, beside fsync each", lambda: durable.put(small, sync="true"), lambda: fsync_each(small, disk / "each"), 3, True)
-    known = fill(tmpfs / "known", KNOWN, 16)
-    ours.put(known)
-    rsync_put(known)
-    yield pairs.Line("100,000 known files, nothing new, beside rsync", lambda: ours.put(known, forget=False), lambda: rsync_put(known, clean=False), 1.0)
-    proxies = [delayed("127.0.0.2", [ours.port, ftp_port, *range(passive[0], passive[1] + 1)], "127.0.0.1")]
-    few = fill(tmpfs / "few", SMALL // 25, 4096)
-    slow = lambda: tuple(value * (25 if at == 0 else 1) for at, value in enumerate(ftp_put(few, "127.0.0.2")))
-    yield pairs.Line("put 5,000 at 20 ms, beside lftp -P4 (200, x25)", lambda: ours_at(ours, small), slow, 10, True)
-    for pid in proxies:
-        os.kill(pid, signal.SIGTERM)
-    print(f"greatest memory of the servers: {ours.peak():.1f} MB on tmpfs, {durable.peak():.1f} MB on disk")
+    # what takes long to prepare is prepared only where it is asked for
+    if arguments.only in (line := "100,000 known files, nothing new, beside rsync"):
+        known = fill(tmpfs / "known", KNOWN, 16)
+        ours.put(known)
+        rsync_put(known)
+        yield pairs.Line(line, lambda: ours.put(known, forget=False), lambda: rsync_put(known, clean=False), 1.0)
+    if arguments.only in (line := "put 5,000 at 20 ms, beside 2 s and lftp -P4 (200, x25)"):
+        proxy = delayed("127.0.0.2", [ours.port, ftp_port, *range(passive[0], passive[1] + 1)], "127.0.0.1")
+        few = fill(tmpfs / "few", SMALL // 25, 4096)
+        slow = lambda: tuple(value * (25 if at == 0 else 1) for at, value in enumerate(ftp_put(few, "127.0.0.2")))
+        yield pairs.Line(line.replace(" and lftp -P4 (200, x25)", ""), lambda: ours_at(ours, small), lambda: (2.0, 0, 0), 1.0)
+        yield pairs.Line(line.replace("2 s and ", ""), lambda: ours_at(ours, small), slow, 10, True)
+        os.kill(proxy, signal.SIGTERM)
+    print(f"greatest memory of the servers: {ours.peak():.1f} MB on tmpfs, {durable.peak():.1f} MB on disk; under {MEMORY} MB is asked for")
 
 
 def ours_at(ours, source):
@@ -301,8 +306,6 @@ def ours_at(ours, source):
         file.unlink()
     took = pairs.run([ours.program, "run", ours.job("move", job)], env=ours.env)
     same(source, ours.home / "xfer" / "put")
-    if took[0] >= 2:
-        print(f"5,000 files at 20 ms took {took[0]:.2f} s, not under 2 s")
     return took
 
 
@@ -317,7 +320,7 @@ def main():
     tmpfs.chmod(0o755)
     try:
         print(f"medians of {arguments.times} in pairs; fdatasync p50 {pairs.fdatasync_p50(disk):.2f} ms; load {os.getloadavg()[0]:.1f}")
-        print(f"{'':<44} {'ours':>10} {'peer':>10} {'ratio':>8}  {'target':<15} {'met':<4} {'memory':>9}")
+        print(f"{'':<44} {'ours':>10} {'peer':>10} {'ratio':>8}  {'target':<15} {'met':<4} {'memory':>9}  own CPU")
         good = [line.measure(arguments.times) for line in lines(arguments, tmpfs, disk) if arguments.only in line.name]
         return 0 if all(good) else 1
     finally:

@@ -6,6 +6,7 @@
 //!
 //! A backend is one folder beside [`sqlite`], one line in [`DRIVERS`] and one line in the conformance suite.
 
+mod any_certificate;
 pub mod bind;
 mod block;
 mod broken;
@@ -32,6 +33,7 @@ mod transactions;
 mod url;
 pub mod words;
 
+pub use any_certificate::AnyCertificate;
 pub use connection::{
     Canceller, Cell, Cells, Column, Connection, Load, Loaded, Loader, Mode, Reject, Row, Rows,
 };

@@ -10,6 +10,7 @@ use blake3::Hasher;
 
 use super::{
     frame::BLOCK,
+    hashing::Buffers,
     host::Host,
     landing::{Landed, Landing, SMALL, Target},
     message::CHECKPOINTS,
@@ -108,15 +109,14 @@ pub(crate) fn hash_file(tree: &Tree, path: &str, host: &dyn Host) -> Result<(Dig
 /// The bytes of a small file; `None` when it is not the one that was found.
 pub(crate) fn read_small(tree: &Tree, path: &str, stat: &Stat) -> Result<Option<Vec<u8>>, Error> {
     let (file, _) = tree.read(path)?;
-    let size = usize::try_from(stat.size).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(size + 1);
-    let most = stat.size.saturating_add(1);
-    (&file)
-        .take(most)
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", tree.path(path)))?;
-    let now = tree.stat(&file, path)?;
-    Ok((now.is_same(stat) && bytes.len() == size).then_some(bytes))
+    let mut bytes = vec![0; usize::try_from(stat.size).unwrap_or(0)];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(Error::io("read", tree.path(path))(error)),
+    }
+    // what is longer by now is not the same
+    Ok(tree.stat(&file, path)?.is_same(stat).then_some(bytes))
 }
 
 /// Copies a file of our own to where another one is wanted, if it still has the hash.
@@ -138,19 +138,23 @@ pub(crate) fn copy(
     if let Err(refusal) = landing.expect(0, 0, host)? {
         return Ok(Err(refusal));
     }
-    let mut piece = vec![0; PIECE];
+    let mut buffers = Buffers::new(PIECE);
     loop {
         host.tick()?;
+        let mut piece = buffers.take(host)?;
         let length = match source.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                buffers.put(piece);
+                continue;
+            }
             Err(error) => {
                 landing.discard(tree);
                 return Ok(Err(io_refusal("read", &error)));
             }
         };
-        if let Err(refusal) = landing.write(&piece[..length]) {
+        if let Err(refusal) = landing.write(piece, length, buffers.back(), host)? {
             landing.discard(tree);
             return Ok(Err(refusal));
         }

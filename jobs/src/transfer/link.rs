@@ -165,6 +165,11 @@ impl Incoming {
         broken(&self.wire, why)
     }
 
+    /// Whether the next frame has not begun to come yet.
+    pub(crate) fn would_wait(&self) -> bool {
+        self.from == self.to && self.body == 0 && !self.inbound.holds() && !self.wire.has_bytes()
+    }
+
     fn skip_body(&mut self, host: &dyn Host) -> Result<(), Error> {
         let mut away = [0; 4096];
         while self.body(&mut away, host)? > 0 {}

@@ -13,6 +13,7 @@ pub(crate) mod content;
 pub(crate) mod disposal;
 pub(crate) mod fields;
 pub(crate) mod frame;
+pub(crate) mod hashing;
 pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod landing;
@@ -21,6 +22,7 @@ pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod name;
+mod probe;
 pub(crate) mod proof;
 pub(crate) mod publisher;
 pub(crate) mod receiver;
@@ -30,6 +32,8 @@ pub(crate) mod sender;
 pub(crate) mod tls;
 pub(crate) mod tree;
 pub(crate) mod wire;
+
+pub use probe::probe;
 
 #[cfg(test)]
 mod tests;

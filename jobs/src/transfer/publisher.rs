@@ -24,9 +24,11 @@ use crate::{error::Error, state::Changes};
 
 /// Files published in one step.
 const GROUP: usize = 4096;
+/// So many files are worth a step of their own while more are coming: fewer, larger steps cost less, but publishing and taking in overlap.
+const ENOUGH: usize = 100;
 /// From so many files on, one sync of the whole file system is cheaper than one for each.
 const MANY: usize = 8;
-/// How long may pass before offers that waited are looked at.
+/// How long may pass before offers that waited are looked at, and how long a group waits for its next file.
 const TICK: Duration = Duration::from_millis(50);
 
 /// What the publisher is asked to do.
@@ -35,6 +37,8 @@ pub(crate) enum Task {
     Landed(Landed),
     /// A file was here before.
     Held(Target),
+    /// Nothing more follows at once: what there is goes its way.
+    Begin,
     /// A file's bytes are here under another name.
     Copy {
         target: Target,
@@ -89,6 +93,7 @@ impl<'a> Publisher<'a> {
         let mut group = Group::default();
         let mut next = first;
         while let Some(task) = next {
+            let begin = matches!(task, Task::Begin);
             if let Err(error) = self.host.tick().and_then(|()| self.take(&mut group, task)) {
                 // it stays under its temporary name, for the next run
                 group
@@ -97,10 +102,12 @@ impl<'a> Publisher<'a> {
                     .for_each(|file| self.desk.policy.over(&file.target, None));
                 return Err(error);
             }
-            next = if group.landed.len() < GROUP {
+            next = if group.landed.len() >= GROUP {
+                None
+            } else if begin || group.landed.len() >= ENOUGH {
                 queue.try_recv().ok()
             } else {
-                None
+                queue.recv_timeout(TICK).ok()
             };
         }
         self.publish(group)?;
@@ -131,6 +138,7 @@ impl<'a> Publisher<'a> {
         match task {
             Task::Landed(landed) => group.landed.push(landed),
             Task::Held(target) => group.held.push(target),
+            Task::Begin => {}
             Task::Copy { target, from, hash } => {
                 let copied =
                     content::copy(self.desk.tree, &from, target.clone(), &hash, &self.host);

@@ -17,6 +17,7 @@ use std::{
 
 use super::{
     fields::Malformed,
+    hashing::Buffers,
     host::{Host, Silent},
     journal::Journal,
     landing::{self, Landed, Landing, Target},
@@ -120,6 +121,8 @@ pub(crate) fn receive(
             host,
             tasks,
             landings: HashMap::new(),
+            buffers: Buffers::new(PIECE),
+            handed: false,
             told: 0,
         };
         let taken = taking.run(incoming);
@@ -149,19 +152,24 @@ struct Taking<'a> {
     host: &'a dyn Host,
     tasks: SyncSender<Task>,
     landings: HashMap<u32, Landing>,
+    buffers: Buffers,
+    /// Whether the publisher got something since it was last told to begin.
+    handed: bool,
     /// Published files that the host was told of.
     told: u64,
 }
 
 impl Taking<'_> {
     fn run(&mut self, incoming: &mut Incoming) -> Result<(), Error> {
-        let mut piece = vec![0; PIECE];
         loop {
             self.tell();
+            if self.handed && incoming.would_wait() {
+                // a publisher that is busy finds it all by itself
+                let _busy = self.tasks.try_send(Task::Begin);
+                self.handed = false;
+            }
             match incoming.next(self.host)? {
-                Frame::Data { id, offset, length } => {
-                    self.data(incoming, id, offset, length, &mut piece)?
-                }
+                Frame::Data { id, offset, length } => self.data(incoming, id, offset, length)?,
                 Frame::Pack(payload) => {
                     let files = unpack(payload);
                     match files {
@@ -219,7 +227,8 @@ impl Taking<'_> {
     }
 
     /// Hands something to the publisher; waits, with signs of life, while it is busy.
-    fn task(&self, mut task: Task) -> Result<(), Error> {
+    fn task(&mut self, mut task: Task) -> Result<(), Error> {
+        self.handed = true;
         loop {
             match self.tasks.try_send(task) {
                 Ok(()) => return Ok(()),
@@ -235,7 +244,7 @@ impl Taking<'_> {
         }
     }
 
-    fn small(&self, id: u32, bytes: &[u8], hash: &Digest) -> Result<(), Error> {
+    fn small(&mut self, id: u32, bytes: &[u8], hash: &Digest) -> Result<(), Error> {
         // one that is not expected was refused meanwhile
         let Some(target) = self.desk.expected().remove(&id) else {
             return Ok(());
@@ -279,18 +288,26 @@ impl Taking<'_> {
         id: u32,
         offset: u64,
         length: usize,
-        piece: &mut [u8],
     ) -> Result<(), Error> {
         let Some(mut landing) = self.landing(id)? else {
             return Ok(());
         };
         let mut outcome = landing.expect(offset, length, self.host)?;
         while outcome.is_ok() {
-            let some = incoming.body(piece, self.host)?;
+            let mut piece = self.buffers.take(self.host)?;
+            // whole pieces: each costs a write, and a word with the thread that hashes
+            let mut some = 0;
+            while some < piece.len() {
+                match incoming.body(&mut piece[some..], self.host)? {
+                    0 => break,
+                    more => some += more,
+                }
+            }
             if some == 0 {
+                self.buffers.put(piece);
                 break;
             }
-            outcome = landing.write(&piece[..some]);
+            outcome = landing.write(piece, some, self.buffers.back(), self.host)?;
             self.host.moved(0, u64::try_from(some).unwrap_or(0));
         }
         match outcome {

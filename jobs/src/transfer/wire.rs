@@ -44,6 +44,13 @@ pub(crate) struct Inbound {
     taken: usize,
 }
 
+impl Inbound {
+    /// Whether there are bytes that were not asked for yet.
+    pub(crate) fn holds(&self) -> bool {
+        self.taken < self.plain.len()
+    }
+}
+
 impl Wire {
     /// A wire on a connected socket; `quiet` is the patience with a silent peer.
     pub(crate) fn new(
@@ -126,10 +133,16 @@ impl Wire {
 
     /// Whether a few bytes could be sent at once.
     pub(crate) fn takes_bytes(&self) -> bool {
-        let mut fds = [PollFd::from_borrowed_fd(
-            self.socket.as_fd(),
-            PollFlags::OUT,
-        )];
+        self.is_ready(PollFlags::OUT)
+    }
+
+    /// Whether something has come from the other side.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.is_ready(PollFlags::IN)
+    }
+
+    fn is_ready(&self, how: PollFlags) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.socket.as_fd(), how)];
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: 0,

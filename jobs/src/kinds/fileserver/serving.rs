@@ -7,10 +7,11 @@ use jobfile::Patterns;
 use super::{account::Account, session::Working};
 use crate::{
     error::Error,
+    moving::Then,
     transfer::{
         disposal,
         host::Host,
-        message::{Code, Refusal, Then, Wish},
+        message::{Code, Refusal, Wish},
         name::{self, Name},
         refused,
         scan::{Found, Next, Scan, Wanted},

@@ -13,10 +13,11 @@ use super::folder::below;
 use super::listing::{Kind, Listed, Stamp};
 use super::memory::{Known, Memory};
 use super::outcome::Outcome;
-use super::params::{Get, Then};
+use super::params::Get;
 use super::session::Session;
 use crate::context::{Context, Total};
 use crate::error::Error;
+use crate::moving::Then;
 
 /// Folders inside each other that are looked into.
 const MAX_DEPTH: usize = 32;

@@ -1,13 +1,12 @@
 //! The parameters of `ftp`, as a job file says them.
 
-use std::str::FromStr;
-
 use jobfile::{Interval, Patterns, Size, Zone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::encoding_of;
 use crate::job::Invalid;
+use crate::moving::{Then, every_name, keep, two_seconds, yes};
 
 /// Connections that one server may be asked for.
 const MOST_CONNECTIONS: u32 = 64;
@@ -162,52 +161,17 @@ pub(crate) struct Put {
     pub(super) temporary: bool,
 }
 
-/// What becomes of a file at its source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    Keep,
-    Delete,
-    Move(String),
-}
-
-impl FromStr for Then {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Then, String> {
-        match text {
-            "keep" => Ok(Then::Keep),
-            "delete" => Ok(Then::Delete),
-            _ => match text.strip_prefix("move:") {
-                Some(dir) if !dir.is_empty() => Ok(Then::Move(dir.to_owned())),
-                _ => Err(format!("`{text}` is none of keep, delete, move:DIR")),
-            },
-        }
-    }
-}
-
 fn anonymous() -> String {
     "anonymous".to_owned()
 }
-fn keep() -> String {
-    "keep".to_owned()
-}
-fn every_name() -> Patterns {
-    "*".parse().expect("a star is a pattern")
-}
 const fn half_a_minute() -> Interval {
     Interval::secs(30)
-}
-const fn two_seconds() -> Interval {
-    Interval::secs(2)
 }
 const fn one() -> u32 {
     1
 }
 const fn three() -> u32 {
     3
-}
-const fn yes() -> bool {
-    true
 }
 
 impl Server {

@@ -17,11 +17,12 @@ use super::litter;
 use super::local::{self, Local, Search};
 use super::memory::{Known, Memory};
 use super::outcome::Outcome;
-use super::params::{Put, Then};
+use super::params::Put;
 use super::session::Session;
 use crate::context::{Context, Total};
 use crate::disk::folder;
 use crate::error::Error;
+use crate::moving::Then;
 use crate::publish::move_into;
 
 /// How long moving a sent file away may take.

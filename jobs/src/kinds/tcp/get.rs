@@ -6,6 +6,7 @@ use super::{Misses, known::Known, params, session::Session};
 use crate::{
     context::Context,
     error::Error,
+    moving::Then,
     state::{Changes, State},
     transfer::{
         content::hash_file,
@@ -13,7 +14,7 @@ use crate::{
         journal::{Journal, Memory, locked},
         landing::{Landed, SMALL, Target},
         leftovers,
-        message::{Message, Offer, Refusal, Then, Wish},
+        message::{Message, Offer, Refusal, Wish},
         name,
         proof::Digest,
         receiver::{self, Place, Policy, Ruling},
@@ -115,7 +116,7 @@ pub(super) fn list(
 
 fn wish(get: &params::Get) -> Result<Wish, Error> {
     let invalid = |text: &str, why| Error::Invalid(format!("`{text}`: {why}"));
-    let then = match params::then(&get.then).map_err(Error::Invalid)? {
+    let then = match get.then.parse().map_err(Error::Invalid)? {
         Then::Move(to) => Then::Move(name::folder(&to).map_err(|why| invalid(&to, why))?),
         then => then,
     };

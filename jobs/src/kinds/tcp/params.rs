@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::{
     job::Invalid,
-    transfer::{message::Then, name},
+    moving::{Then, every_name, keep, two_seconds, yes},
+    transfer::name,
 };
 
 /// A file that changes for longer than this is not waited for by the server.
@@ -108,32 +109,6 @@ pub(crate) struct Get {
     pub(super) sync: bool,
 }
 
-fn every_name() -> Patterns {
-    "*".parse().expect("a star is a pattern")
-}
-
-fn keep() -> String {
-    "keep".to_owned()
-}
-
-fn two_seconds() -> Interval {
-    Interval::secs(2)
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// What a `then` says.
-pub(super) fn then(text: &str) -> Result<Then, String> {
-    match text.split_once(':') {
-        None if text == "keep" => Ok(Then::Keep),
-        None if text == "delete" => Ok(Then::Delete),
-        Some(("move", dir)) if !dir.trim().is_empty() => Ok(Then::Move(dir.trim().to_owned())),
-        _ => Err(format!("`{text}` is none of keep, delete, move:DIR")),
-    }
-}
-
 impl Params {
     pub(super) fn check(&self) -> Result<(), Invalid> {
         if self.put.is_empty() && self.get.is_empty() {
@@ -166,12 +141,17 @@ impl Params {
         }
         for (n, put) in self.put.iter().enumerate() {
             let at = |what: &str| format!("put[{}].{what}", n + 1);
-            then(&put.then).map_err(|why| Invalid::new(at("then"), why))?;
+            put.then
+                .parse::<Then>()
+                .map_err(|why| Invalid::new(at("then"), why))?;
             remote(&put.to).map_err(|why| Invalid::new(at("to"), why))?;
         }
         for (n, get) in self.get.iter().enumerate() {
             let at = |what: &str| format!("get[{}].{what}", n + 1);
-            let then = then(&get.then).map_err(|why| Invalid::new(at("then"), why))?;
+            let then: Then = get
+                .then
+                .parse()
+                .map_err(|why| Invalid::new(at("then"), why))?;
             if let Then::Move(dir) = then {
                 remote(&dir).map_err(|why| Invalid::new(at("then"), why))?;
             }

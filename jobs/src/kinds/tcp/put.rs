@@ -10,13 +10,14 @@ use super::{Misses, known::Known, params, session::Session};
 use crate::{
     context::Context,
     error::Error,
+    moving::Then,
     publish::move_all_into,
     state::Changes,
     transfer::{
         disposal,
         host::Host,
         journal::{Memory, locked},
-        message::{Message, Refusal, Then},
+        message::{Message, Refusal},
         name::{self, Name},
         refused,
         scan::{Found, Next, Scan, Wanted},
@@ -34,7 +35,7 @@ pub(super) fn run(
 ) -> Result<Moved, Error> {
     let dir = cx.path(&put.from);
     let tree = Arc::new(Tree::open(&dir)?);
-    let then = params::then(&put.then).map_err(Error::Invalid)?;
+    let then: Then = put.then.parse().map_err(Error::Invalid)?;
     let folder =
         name::folder(&put.to).map_err(|why| Error::Invalid(format!("`{}`: {why}", put.to)))?;
     let operation = Message::Put {

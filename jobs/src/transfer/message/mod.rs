@@ -6,7 +6,7 @@ mod offer;
 mod pack;
 mod refusal;
 
-pub(crate) use offer::{CHECKPOINTS, Offer, Then, Verdict, Wish};
+pub(crate) use offer::{CHECKPOINTS, Offer, Verdict, Wish};
 pub(crate) use pack::{Packed, put_packed, unpack};
 pub(crate) use refusal::{Code, Refusal};
 
@@ -242,6 +242,7 @@ fn magic(fields: &mut Fields<'_>) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::moving::Then;
     use proptest::prelude::*;
 
     fn samples() -> Vec<Message> {

@@ -8,6 +8,7 @@ use super::{
     },
     refusal::{Refusal, put_refusal, refusal},
 };
+use crate::moving::Then;
 
 /// The longest list of patterns.
 const PATTERNS: usize = 8192;
@@ -43,15 +44,6 @@ pub(crate) enum Verdict {
     Hash,
     /// It cannot be taken.
     Refused(Refusal),
-}
-
-/// What becomes of a file at the other side of a get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Then {
-    Keep,
-    Delete,
-    /// Moved into this folder.
-    Move(String),
 }
 
 /// What a get asks for.

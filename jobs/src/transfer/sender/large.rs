@@ -8,7 +8,10 @@ use std::{
 use blake3::Hasher;
 
 use super::{BLOCK, Digest, Error, Host, Message, Outgoing, Sending, Tree};
-use crate::transfer::tree::Stat;
+use crate::transfer::{
+    hashing::{self, Hashing},
+    tree::Stat,
+};
 
 /// A large file that is being sent.
 pub(super) struct Large {
@@ -16,11 +19,18 @@ pub(super) struct Large {
     file: File,
     path: String,
     stat: Stat,
-    /// Of the bytes before `at`; not kept up where the hash is known.
-    hasher: Hasher,
-    known: Option<Digest>,
+    hash: Hash,
     at: u64,
     block: Vec<u8>,
+}
+
+/// The hash of a large file.
+enum Hash {
+    Known(Digest),
+    /// Of the bytes before `at`.
+    Here(Box<Hasher>),
+    /// On a thread that follows.
+    Beside(Hashing<u64>),
 }
 
 impl Large {
@@ -39,16 +49,15 @@ impl Large {
         if !now.is_same(stat) {
             return Ok(None);
         }
-        let (hasher, block) = (Hasher::new(), vec![0; BLOCK]);
+        let hash = known.map_or_else(|| Hash::Here(Box::default()), Hash::Known);
         let mut large = Large {
             id,
             file,
             path,
             stat: *stat,
-            hasher,
-            known,
+            hash,
             at: 0,
-            block,
+            block: vec![0; BLOCK],
         };
         let failed = Error::io("read", tree.path(&large.path));
         large
@@ -57,6 +66,9 @@ impl Large {
                 Skipped::Stopped(error) => error,
                 Skipped::Failed(error) => failed(error),
             })?;
+        large
+            .hash_beside()
+            .map_err(Error::io("read", tree.path(&large.path)))?;
         Ok(Some(large))
     }
 
@@ -83,7 +95,20 @@ impl Large {
                 break;
             }
             self.at = at;
-            self.hasher = hasher.clone();
+            if let Hash::Here(known) = &mut self.hash {
+                **known = hasher.clone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the hash to a thread where that is worth it.
+    fn hash_beside(&mut self) -> std::io::Result<()> {
+        if let Hash::Here(hasher) = &mut self.hash
+            && self.stat.size - self.at >= hashing::LONG
+        {
+            let hasher = std::mem::take(&mut **hasher);
+            self.hash = Hash::Beside(hashing::of_file(hasher, &self.file, self.at)?);
         }
         Ok(())
     }
@@ -101,17 +126,15 @@ impl Large {
     ) -> Result<Option<u64>, Error> {
         let most = usize::try_from(self.stat.size - self.at).map_or(BLOCK, |left| left.min(BLOCK));
         let plain = outgoing.wire().is_plain();
-        if !plain || self.known.is_none() {
-            if self
-                .file
-                .read_exact_at(&mut self.block[..most], self.at)
-                .is_err()
-            {
+        let here = matches!(self.hash, Hash::Here(_));
+        if !plain || here {
+            let read = self.file.read_exact_at(&mut self.block[..most], self.at);
+            if read.is_err() {
                 return Ok(None);
             }
-            if self.known.is_none() {
-                self.hasher.update(&self.block[..most]);
-            }
+        }
+        if let Hash::Here(hasher) = &mut self.hash {
+            hasher.update(&self.block[..most]);
         }
         let whole = if plain {
             outgoing.send_file(self.id, self.at, self.file.as_fd(), most, host)?
@@ -121,25 +144,34 @@ impl Large {
         };
         let length = u64::try_from(most).unwrap_or(0);
         self.at += length;
+        if let Hash::Beside(hashing) = &self.hash {
+            hashing.feed(self.at, host)?;
+        }
         Ok(whole.then_some(length))
     }
 
-    /// Whether the file, by its name, is still what was offered.
-    pub(super) fn is_unchanged(&self, tree: &Tree) -> Result<bool, Error> {
-        Ok(tree
-            .look(&self.path)?
-            .is_some_and(|now| now.is_same(&self.stat)))
-    }
-
-    /// The last frame of the file.
-    pub(super) fn end(&self) -> Message {
-        Message::End {
-            id: self.id,
-            size: self.stat.size,
-            hash: self
-                .known
-                .unwrap_or_else(|| *self.hasher.finalize().as_bytes()),
-        }
+    /// The last frame of the file; `None` when the file, by its name, is not what was offered any more.
+    pub(super) fn end(self, tree: &Tree, host: &dyn Host) -> Result<Option<Message>, Error> {
+        let Large {
+            id,
+            path,
+            stat,
+            hash,
+            ..
+        } = self;
+        let hash = match hash {
+            Hash::Known(hash) => Some(hash),
+            Hash::Here(hasher) => Some(*hasher.finalize().as_bytes()),
+            // a file that could not be read to its end has become shorter
+            Hash::Beside(hashing) => hashing.finish(host)?.ok(),
+        };
+        let now = tree.look(&path)?;
+        let hash = hash.filter(|_| now.is_some_and(|now| now.is_same(&stat)));
+        Ok(hash.map(|hash| Message::End {
+            id,
+            size: stat.size,
+            hash,
+        }))
     }
 }
 
@@ -195,11 +227,13 @@ impl Sending<'_> {
             }
             return Ok(true);
         }
-        if large.is_unchanged(self.tree)? {
-            self.book.sent(large.id);
-            self.outgoing.send(&large.end(), self.host)?;
-        } else {
-            self.abandon(large.id, None)?;
+        let id = large.id;
+        match large.end(self.tree, self.host)? {
+            Some(end) => {
+                self.book.sent(id);
+                self.outgoing.send(&end, self.host)?;
+            }
+            None => self.abandon(id, None)?,
         }
         Ok(true)
     }
