@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Lab, PATIENCE, alive, signal, wait_for};
+use crate::lab::{Lab, PATIENCE, alive, false_clock, signal, wait_for};
 
 /// A job that beats by its output all the time.
 const TALKS: &str = r#"beat="output" heartbeat="3s" backoff="100ms"><command>sh -c "while :; do echo alive; sleep 0.3; done"</command></exec>"#;
@@ -143,18 +143,9 @@ fn a_step_of_the_wall_clock_kills_nobody_and_starts_nothing_twice() {
     );
     // the clock of procctl and its children is the system's plus what this file says
     let offset = lab.write("offset", "+0d\n");
-    let library = [
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    ]
-    .into_iter()
-    .find(|path| fs::exists(path).unwrap_or(false))
-    .expect("libfaketime is installed (scripts/test does that)");
-    lab.environment("LD_PRELOAD", library);
-    lab.environment("FAKETIME_TIMESTAMP_FILE", &offset.display().to_string());
-    lab.environment("FAKETIME_NO_CACHE", "1");
-    lab.environment("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    lab.environment("DONT_FAKE_MONOTONIC", "1");
+    for (name, value) in false_clock(&offset) {
+        lab.environment(name, &value);
+    }
     lab.supervise();
     let pid = lab.running("steady");
     for step in ["+1d\n", "-1d\n", "+0d\n", "+30d\n", "+0d\n"] {

@@ -2,16 +2,18 @@
 
 mod evil;
 mod kills;
+mod odd;
 mod proxy;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use crate::lab::{Lab, PATIENCE, wait_for};
+use crate::lab::Lab;
 use crate::services::variables;
 
 /// A server for all stories of this module; each has a folder of its own there.
@@ -67,7 +69,7 @@ pub(super) fn element(host: &str, further: &str) -> String {
 }
 
 /// ProFTPD serves as nobody where the tests run as root.
-fn open_to_all(path: &Path) {
+pub(super) fn open_to_all(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("its mode");
 }
@@ -288,45 +290,6 @@ fn sources_go_once_the_other_side_has_them() {
     assert_eq!(tree(&lab.path("moved/sent")), before);
     put("p2", "moved/sent", "delete");
     assert_eq!(tree(&lab.path("moved")), BTreeMap::new());
-}
-
-#[test]
-fn a_file_that_still_grows_is_left_until_it_is_whole() {
-    let (lab, server) = (Lab::new(), server());
-    let there = server.folder("grows");
-    let content = format!(
-        "{}<get from=\"/grows\" to=\"in\" stable=\"2s\"/>",
-        server.element("")
-    );
-    let path = there.join("growing.xml");
-    let mut file = fs::File::create(&path).expect("a file");
-    let grow = |file: &mut fs::File| std::io::Write::write_all(file, b"more").expect("writing");
-    grow(&mut file);
-    wait_for("it is left for as long as it grows", PATIENCE * 3, || {
-        let job = lab.job("get", &format!("<ftp name=\"get\">{content}</ftp>"));
-        let mut child = lab
-            .command("jobs")
-            .arg("run")
-            .arg(job)
-            .spawn()
-            .expect("starting the job");
-        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
-        while child.try_wait().expect("asking for the child").is_none() {
-            grow(&mut file);
-            longest = longest.max(last.elapsed());
-            last = Instant::now();
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        if longest > Duration::from_secs(1) {
-            // a machine too busy to write that often proves nothing
-            let _taken = fs::remove_dir_all(lab.path("in"));
-            return None;
-        }
-        assert_eq!(tree(&lab.path("in")), BTreeMap::new());
-        Some(())
-    });
-    good(&lab, "get", &content);
-    assert_eq!(tree(&lab.path("in")), tree(&there));
 }
 
 #[test]

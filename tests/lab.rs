@@ -13,6 +13,34 @@ use serde_json::Value;
 /// How long a story waits for anything unless it says otherwise; far above what is expected, so that a busy machine passes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How many rounds a story of misfortunes has: a modest number, or with `FULL=1` as many as it takes to be sure.
+pub(crate) fn rounds(modest: u64) -> u64 {
+    if std::env::var_os("FULL").is_some() {
+        200
+    } else {
+        modest
+    }
+}
+
+/// The variables that put the clock of a program, and of it alone, ahead of the system's by what a file says (`+1d`), as often as the
+/// file says something else. What measures time that passes goes on as it did.
+pub(crate) fn false_clock(offset: &Path) -> [(&'static str, String); 5] {
+    let library = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    ]
+    .into_iter()
+    .find(|path| fs::exists(path).unwrap_or(false))
+    .expect("libfaketime is installed (scripts/test does that)");
+    [
+        ("LD_PRELOAD", library.to_owned()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
+}
+
 /// The folder with the built programs; `PROGRAMS` names another than the test's own, such as that of a release build.
 pub(crate) fn programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("PROGRAMS") {

@@ -6,6 +6,7 @@ mod hostile;
 mod misfortune;
 mod proxy;
 mod site;
+mod trouble;
 
 use std::fs;
 use std::process::Command;

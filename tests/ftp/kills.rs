@@ -8,20 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::proxy::Proxy;
 use super::{element, fill, good, leftovers, run, server, tree};
-use crate::lab::{Lab, PATIENCE, wait_for};
+use crate::lab::{Lab, PATIENCE, rounds, wait_for};
 use crate::services::Private;
 
-/// How many rounds a story has: a few, or with `FULL=1` as many as it takes to be sure.
-fn rounds() -> u64 {
-    if std::env::var_os("FULL").is_some() {
-        200
-    } else {
-        12
-    }
-}
-
 /// Starts the job.
-fn start(lab: &Lab, name: &str, content: &str) -> Child {
+pub(super) fn start(lab: &Lab, name: &str, content: &str) -> Child {
     let path = lab.job(name, &format!("<ftp name=\"{name}\">{content}</ftp>"));
     lab.command("jobs")
         .arg("run")
@@ -33,7 +24,7 @@ fn start(lab: &Lab, name: &str, content: &str) -> Child {
 }
 
 /// Every file of a side is whole: one of the versions that its source ever had.
-fn is_whole(side: &Path, versions: &[std::collections::BTreeMap<String, Vec<u8>>]) {
+pub(super) fn is_whole(side: &Path, versions: &[std::collections::BTreeMap<String, Vec<u8>>]) {
     for (name, bytes) in tree(side) {
         let known = versions
             .iter()
@@ -56,7 +47,7 @@ fn killed_at_any_point_both_sides_agree_in_the_end() {
     let (out, inside, back) = (lab.path("out"), there.join("in"), lab.path("back"));
     let mut versions = Vec::new();
     let mut seed = 1_u64;
-    for round in 0..rounds() {
+    for round in 0..rounds(12) {
         fill(&out, u8::try_from(round % 250).unwrap());
         versions.push(tree(&out));
         versions.drain(..versions.len().saturating_sub(3));
@@ -122,7 +113,7 @@ fn cut_at_any_byte_the_transfer_goes_on() {
     let get = format!(
         "{element}<get from=\"/cuts\" to=\"back\" recurse=\"true\" then=\"delete\" stable=\"0s\"/>"
     );
-    for round in 0..rounds() / 2 {
+    for round in 0..rounds(6) {
         fill(&lab.path("out"), u8::try_from(round % 250).unwrap());
         let before = tree(&lab.path("out"));
         for (name, content) in [("put", &put), ("get", &get)] {
@@ -251,7 +242,7 @@ fn the_server_is_killed_and_comes_back() {
     let get = format!(
         "{element}<get from=\"/in\" to=\"back\" recurse=\"true\" connections=\"2\" then=\"delete\" stable=\"0s\"/>"
     );
-    for round in 0..rounds() / 4 {
+    for round in 0..rounds(3) {
         fill(&lab.path("out"), u8::try_from(round % 250).unwrap());
         let before = tree(&lab.path("out"));
         for (name, content) in [("put", &put), ("get", &get)] {
@@ -280,66 +271,4 @@ fn the_server_is_killed_and_comes_back() {
         }
         assert_eq!(tree(&lab.path("back")), before, "round {round}");
     }
-}
-
-#[test]
-fn a_file_too_large_for_the_receiver_is_never_seen_in_part() {
-    let (lab, server) = (Lab::new(), server());
-    let there = server.folder("full");
-    fill(&there, 9);
-    let content = format!(
-        "<ftp name=\"full\">{}<get from=\"/full\" to=\"in\" then=\"delete\" recurse=\"true\" stable=\"0s\"/></ftp>",
-        element(&server.host, "")
-    );
-    let before = tree(&there);
-    let job = lab.job("full", &content);
-    // a limit on the length of files stands in for a disk that is full
-    let limited = lab.script("limited", "trap '' XFSZ; ulimit -f 400; exec \"$@\"");
-    let ours = lab.command("jobs");
-    let mut command = std::process::Command::new(&limited);
-    command.arg(ours.get_program()).arg("run").arg(&job);
-    for (name, value) in ours.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    let output = command.output().unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(74),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for (file, bytes) in tree(&lab.path("in")) {
-        assert_eq!(before.get(&file), Some(&bytes), "{file}");
-    }
-    assert!(tree(&there).contains_key("plain_4.xml"));
-    good(
-        &lab,
-        "full",
-        content
-            .trim_start_matches("<ftp name=\"full\">")
-            .trim_end_matches("</ftp>"),
-    );
-    assert_eq!(tree(&lab.path("in")), before);
-    assert!(tree(&there).is_empty());
-}
-
-#[test]
-fn what_may_not_be_written_there_stays_here() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (lab, server) = (Lab::new(), server());
-    let there = server.folder("denied");
-    fs::set_permissions(&there, fs::Permissions::from_mode(0o555)).unwrap();
-    fill(&lab.path("out"), 4);
-    let before = tree(&lab.path("out"));
-    let content = format!(
-        "{}<put from=\"out\" to=\"/denied\" then=\"delete\" stable=\"0s\"/>",
-        element(&server.host, "")
-    );
-    let output = run(&lab, "denied", &content);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(77), "{said}");
-    assert!(said.contains("put /denied/"), "{said}");
-    assert_eq!(tree(&lab.path("out")), before);
 }

@@ -7,23 +7,19 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::site::{Site, content, files};
-use crate::lab::{PATIENCE, wait_for};
+use super::site::{Site, files};
+use crate::lab::{PATIENCE, rounds, wait_for};
 
 /// Whether the long version is asked for.
 pub(super) fn full() -> bool {
     std::env::var_os("FULL").is_some()
 }
 
-fn rounds(modest: u64) -> u64 {
-    if full() { 200 } else { modest }
-}
-
 /// Numbers by chance; the seed is printed.
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
-    fn new() -> Chance {
+    pub(super) fn new() -> Chance {
         let seed = std::env::var("SEED")
             .ok()
             .and_then(|seed| seed.parse().ok())
@@ -37,7 +33,7 @@ impl Chance {
         Chance(seed.wrapping_mul(2) | 1)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -45,7 +41,7 @@ impl Chance {
     }
 }
 
-fn start(site: &Site, job: &Path) -> Child {
+pub(super) fn start(site: &Site, job: &Path) -> Child {
     let mut command = site.lab.command("jobs");
     command
         .arg("run")
@@ -55,7 +51,7 @@ fn start(site: &Site, job: &Path) -> Child {
     command.spawn().expect("starting a client")
 }
 
-fn let_pass(child: &mut Child, long: Duration) {
+pub(super) fn let_pass(child: &mut Child, long: Duration) {
     let begun = Instant::now();
     wait_for("the moment of the misfortune", PATIENCE, || {
         (begun.elapsed() >= long || child.try_wait().expect("asking for the child").is_some())
@@ -117,9 +113,9 @@ fn survive(
     assert!(twice.is_empty(), "twice: {twice:?}");
 }
 
-const PUT: &str =
+pub(super) const PUT: &str =
     r#"<put from="out" to="vip" recurse="true" then="delete" stable="0s" sync="false"/>"#;
-const GET: &str =
+pub(super) const GET: &str =
     r#"<get from="vip" to="in" recurse="true" then="delete" stable="0s" sync="false"/>"#;
 
 fn soon(chance: &mut Chance) -> Duration {
@@ -184,61 +180,6 @@ fn a_connection_that_is_cut_at_any_byte() {
         };
         survive(&mut site, (from, to), &job, cut, rounds(10));
         proxy.cut_after(u64::MAX);
-    }
-}
-
-#[test]
-fn files_that_change_or_go_while_they_are_sent() {
-    let site = Site::new();
-    let job = site.job(
-        "push",
-        r#"<put from="out" to="vip" then="keep" stable="0s" sync="false"/>"#,
-    );
-    let mut chance = Chance::new();
-    for round in 0..rounds(8) {
-        for n in 0..4 {
-            site.lab.write(
-                &format!("out/big{n}.bin"),
-                content(round * 10 + n, 4_000_000),
-            );
-            site.lab
-                .write(&format!("out/small{n}.bin"), content(round * 10 + n, 4_000));
-        }
-        let mut child = start(&site, &job);
-        while child.try_wait().expect("asking for the child").is_none() {
-            let name = format!(
-                "{}{}.bin",
-                ["big", "small"][usize::from(chance.below(2) == 0)],
-                chance.below(4)
-            );
-            let path = site.lab.path("out").join(&name);
-            match chance.below(3) {
-                // in place, as a careless writer does
-                0 => drop(
-                    fs::OpenOptions::new()
-                        .append(true)
-                        .open(&path)
-                        .and_then(|mut file| std::io::Write::write_all(&mut file, b"more")),
-                ),
-                1 => drop(fs::remove_file(&path)),
-                _ => drop(site.lab.write(
-                    &format!("out/{name}"),
-                    content(chance.below(1000), 3_000_000),
-                )),
-            }
-            let_pass(&mut child, Duration::from_millis(chance.below(15)));
-        }
-    }
-    site.good(&job);
-    let (here, there) = (
-        files(&site.lab.path("out")),
-        files(&site.lab.path("xfer/vip")),
-    );
-    for (name, bytes) in here {
-        assert!(
-            there.get(&name) == Some(&bytes),
-            "{name} is not the same on both sides"
-        );
     }
 }
 
