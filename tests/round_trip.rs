@@ -10,7 +10,7 @@ use crate::lab::Lab;
 use crate::services;
 
 #[derive(Clone, Copy, PartialEq)]
-enum Engine {
+pub(crate) enum Engine {
     Postgres,
     Mariadb,
     Sqlite,
@@ -18,11 +18,11 @@ enum Engine {
 
 use Engine::{Mariadb, Postgres, Sqlite};
 
-const ENGINES: [Engine; 3] = [Postgres, Mariadb, Sqlite];
+pub(crate) const ENGINES: [Engine; 3] = [Postgres, Mariadb, Sqlite];
 const FORMATS: [&str; 3] = ["xml", "csv", "jsonl"];
 
 impl Engine {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Postgres => "pg",
             Mariadb => "my",
@@ -56,7 +56,7 @@ impl Engine {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Plain,
     Bytes,
     Bits,
@@ -64,8 +64,8 @@ enum Kind {
 }
 
 /// A column: its name, its types in the three databases, how its literals are written, and its values from row to row.
-struct Column {
-    name: &'static str,
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
     types: [&'static str; 3],
     kind: Kind,
     values: [Option<&'static str>; 5],
@@ -89,7 +89,7 @@ const NASTY: &str = "  <&>]]>\"quoted\", 'single'\r\n\\N \\. \\\\ tab\there ; --
 
 /// What every one of the three can hold. The second row is NULLs, the fifth what is empty or next to nothing.
 #[rustfmt::skip]
-const COLUMNS: &[Column] = &[
+pub(crate) const COLUMNS: &[Column] = &[
     column("id", ["integer PRIMARY KEY", "int PRIMARY KEY", "INTEGER PRIMARY KEY"], Kind::Plain,
         [Some("1"), Some("2"), Some("3"), Some("4"), Some("5")]),
     column("small", ["smallint", "smallint", "SMALLINT"], Kind::Plain,
@@ -149,14 +149,14 @@ fn type_of(column: &Column, engine: Engine) -> &'static str {
 }
 
 /// A fresh database on each of the three.
-struct Place {
-    engine: Engine,
-    url: String,
-    path: std::path::PathBuf,
+pub(crate) struct Place {
+    pub(crate) engine: Engine,
+    pub(crate) url: String,
+    pub(crate) path: std::path::PathBuf,
 }
 
 impl Place {
-    fn new(lab: &Lab, engine: Engine, name: &str) -> Place {
+    pub(crate) fn new(lab: &Lab, engine: Engine, name: &str) -> Place {
         let path = lab.path(format!("{name}.db"));
         let url = match engine {
             Postgres => services::database(services::postgres(), name),
@@ -166,7 +166,16 @@ impl Place {
         Place { engine, url, path }
     }
 
-    fn run(&self, sql: &str) {
+    /// A database that is there already.
+    pub(crate) fn at(engine: Engine, url: &str) -> Place {
+        Place {
+            engine,
+            url: url.to_owned(),
+            path: std::path::PathBuf::new(),
+        }
+    }
+
+    pub(crate) fn run(&self, sql: &str) {
         if self.engine == Sqlite {
             let db = rusqlite::Connection::open(&self.path).expect("the database");
             db.execute_batch(sql).expect("a statement");
@@ -181,7 +190,7 @@ impl Place {
         }
     }
 
-    fn create(&self, table: &str) {
+    pub(crate) fn create(&self, table: &str) {
         let lines: Vec<String> = COLUMNS
             .iter()
             .map(|column| {
@@ -195,7 +204,7 @@ impl Place {
         self.run(&format!("CREATE TABLE {table} ({})", lines.join(", ")));
     }
 
-    fn fill(&self, table: &str) {
+    pub(crate) fn fill(&self, table: &str) {
         let mut sql = String::new();
         if self.engine == Mariadb {
             sql.push_str("SET time_zone = '+00:00'; ");
@@ -214,7 +223,7 @@ impl Place {
     }
 
     /// Writes a table into one file and gives its path.
-    fn extract(
+    pub(crate) fn extract(
         &self,
         lab: &Lab,
         table: &str,
@@ -237,7 +246,7 @@ impl Place {
 }
 
 /// Rows of a CSV file: NULL is an unquoted empty field.
-fn csv(path: &Path) -> Vec<Vec<Option<String>>> {
+pub(crate) fn csv(path: &Path) -> Vec<Vec<Option<String>>> {
     let text = fs::read_to_string(path).expect("a file of text");
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
     let (mut inside, mut quoted) = (false, false);
@@ -282,7 +291,7 @@ fn expected() -> Vec<Vec<Option<String>>> {
     std::iter::once(head).chain(rows).collect()
 }
 
-fn assert_equal(found: &[Vec<Option<String>>], way: &str) {
+pub(crate) fn assert_equal(found: &[Vec<Option<String>>], way: &str) {
     let expected = expected();
     assert_eq!(found.len(), expected.len(), "{way}: rows");
     for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {

@@ -219,6 +219,8 @@ impl fmt::Display for Bytes {
 pub struct Report {
     /// What is wrong, each with the path of the parameter it comes from.
     pub problems: Vec<Invalid>,
+    /// What everybody who asks shall see, a line each: what goes where, and what is doubtful about it.
+    pub told: Vec<String>,
     /// What was seen, or would be done, a line each.
     pub notes: Vec<String>,
 }
@@ -227,6 +229,11 @@ impl Report {
     /// Something is wrong with what the parameter at this path points to.
     pub fn problem(&mut self, at: impl Into<String>, message: impl fmt::Display) {
         self.problems.push(Invalid::new(at, message.to_string()));
+    }
+
+    /// Something that nobody should have to ask for twice, and that is not wrong by itself.
+    pub fn tell(&mut self, message: impl fmt::Display) {
+        self.told.push(message.to_string());
     }
 
     /// Something worth telling that is not wrong.

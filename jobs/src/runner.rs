@@ -225,7 +225,7 @@ fn dry_run(mut job: Box<dyn Run>, home: &Home, file: &JobFile) -> Result<ExitCod
     let mut report = Report::default();
     job.dry_run(&mut cx, &mut report)?;
     let mut out = io::stdout().lock();
-    for note in &report.notes {
+    for note in report.told.iter().chain(&report.notes) {
         let _gone = writeln!(out, "{}: {}", file.name, logging::redact(note));
     }
     for problem in &report.problems {

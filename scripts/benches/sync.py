@@ -1,13 +1,13 @@
-"""Rows from database to database side by side: sync of 1 M real rows against psql pipes, pgloader and pt-table-sync, and new rows followed at 10,000 a second.
+"""Rows from database to database side by side: sync of 1 M real rows against psql pipes, pgloader and pt-table-sync, new rows followed at 10,000 and changes at 2,000 a second.
 
 Ours is always `jobs run FILE`, a whole process. Servers are private and durable (fsync on).
 usage: sync.py [--times 5] [--only WORD] [--jobs PATH]      WORD is looked for in the lines' names; PATH is another build of ours
 """
-import argparse, pathlib, shutil, subprocess, sys, tempfile, threading, time
+import argparse, pathlib, random, shutil, subprocess, sys, tempfile, threading, time
 
 import db, flights, pairs
 
-RATE, SECONDS = 10_000, 20
+RATE, CHANGES, SECONDS = 10_000, 2_000, 20
 
 
 class Bench(db.Bench):
@@ -23,6 +23,10 @@ class Bench(db.Bench):
 
     def in_copy(self, engine, text):
         command = {"postgres": [*self.psql_copy, "-Atc", text], "mariadb": [*self.mariadb_copy, "-Ne", text]}[engine]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def rows_of(self, engine, text):
+        command = {"postgres": [*self.psql, "-Atc", text], "mariadb": [*self.mariadb, "-Ne", text]}[engine]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def empty_copy(self, engine):
@@ -119,6 +123,54 @@ def follow(bench):
     return lags[len(lags) // 2], lags[-1]
 
 
+def follow_changes(bench):
+    """Mixed changes at a steady rate by one writer, and how far the copy is behind: (median, greatest) in seconds. A row of its own, changed with every hundredth, tells the time of its change."""
+    table = "(id BIGINT PRIMARY KEY, n BIGINT, at DOUBLE PRECISION)"
+    bench.sql("postgres", f"DROP TABLE IF EXISTS moods; CREATE TABLE moods {table}; INSERT INTO moods VALUES (0, 0, 0)")
+    bench.in_copy("postgres", f"DROP TABLE IF EXISTS moods; CREATE TABLE moods {table}")
+    path = bench.home / "jobs" / "changes.xml"
+    path.write_text(f'<sync name="changes" every="100ms" resident="true"><source url="{bench.urls["postgres"]}"/><target url="{bench.copies["postgres"]}"/><table from="moods" mode="capture"/></sync>')
+    for order in (["capture", "install"], ["run"]):
+        pairs.run([bench.jobs, *order, "--home", str(bench.home), str(path)])
+    ours = subprocess.Popen([bench.jobs, "run", "--resident", "--home", str(bench.home), str(path)], stderr=subprocess.PIPE)
+    writer = subprocess.Popen(bench.psql, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    lags, dice = [], random.Random(1)
+
+    def change(number):
+        what, row = dice.random(), dice.randint(1, number + 1)
+        if what < 0.5:
+            return f"INSERT INTO moods VALUES ({number + 1}, 0, 0);"
+        return f"UPDATE moods SET n = {number} WHERE id = {row};" if what < 0.8 else f"DELETE FROM moods WHERE id = {row};"
+
+    def write():
+        started = time.monotonic()
+        for hundred in range(CHANGES * SECONDS // 100):
+            changes = [change(hundred * 100 + number) for number in range(99)]
+            writer.stdin.write("BEGIN;" + "\n".join(changes) + "UPDATE moods SET at = extract(epoch FROM clock_timestamp()) WHERE id = 0; COMMIT;\n")
+            writer.stdin.flush()
+            time.sleep(max(0, started + (hundred + 1) * 100 / CHANGES - time.monotonic()))
+        writer.stdin.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(2)
+    while thread.is_alive():
+        lags.append(float(bench.in_copy("postgres", "SELECT extract(epoch FROM clock_timestamp()) - at FROM moods WHERE id = 0")))
+        time.sleep(0.1)
+    thread.join()
+    writer.wait()
+    look = "SELECT count(*), sum(id), sum(n) FROM moods"
+    expected, deadline = bench.rows_of("postgres", look), time.monotonic() + 30
+    while bench.in_copy("postgres", look) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    found = bench.in_copy("postgres", look)
+    ours.terminate()
+    ours.communicate()
+    assert found == expected, f"{found} instead of {expected}"
+    lags.sort()
+    return lags[len(lags) // 2], lags[-1]
+
+
 def lines(bench):
     line = pairs.Line
     return {
@@ -160,6 +212,11 @@ def main():
             median, greatest = follow(bench)
             met = greatest < 1
             print(f"increment at {RATE:,} rows/s for {SECONDS} s: behind by {median:.2f} s (median), {greatest:.2f} s at most; target < 1 s: {'yes' if met else 'NO'}")
+            good = good and met
+        if options.only in "capture":
+            median, greatest = follow_changes(bench)
+            met = greatest < 1
+            print(f"capture of {CHANGES:,} mixed changes/s for {SECONDS} s: behind by {median:.2f} s (median), {greatest:.2f} s at most; target < 1 s: {'yes' if met else 'NO'}")
             good = good and met
         print("all targets met" if good else "targets are missed: see NO above")
     finally:

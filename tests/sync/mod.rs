@@ -1,8 +1,11 @@
 //! `sync` between the three databases: rows get where they belong, once, whatever breaks. What is there in the end is compared by the databases' own clients.
 
+mod capture;
 mod changes;
 mod kills;
 mod late;
+mod likeness;
+mod link;
 mod pairs;
 mod restarts;
 

@@ -34,6 +34,7 @@ pub(super) fn check(
         home,
         offline,
         names: HashMap::new(),
+        told: Vec::new(),
         notes: Vec::new(),
     };
     let mut problems = Vec::new();
@@ -47,8 +48,9 @@ pub(super) fn check(
     let last = problems
         .is_empty()
         .then(|| format!("{}, no problems", Count(count, "file")));
-    let lines = notes
-        .into_iter()
+    let told = check.told.into_iter();
+    let lines = told
+        .chain(notes)
         .chain(problems.iter().map(ToString::to_string))
         .chain(last);
     let mut out = io::stdout().lock();
@@ -64,6 +66,8 @@ struct Check {
     offline: bool,
     /// Where each name was seen first.
     names: HashMap<String, PathBuf>,
+    /// What is told to all, and what only to those who want to know more.
+    told: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -126,6 +130,8 @@ impl Check {
             .map(Context::new)
             .and_then(|mut cx| job.check(&mut cx, &mut report));
         let path = file.path.display();
+        self.told
+            .extend(report.told.iter().map(|line| format!("{path}: {line}")));
         self.notes
             .extend(report.notes.iter().map(|note| format!("{path}: {note}")));
         let found = report.problems.iter();

@@ -1,5 +1,6 @@
 //! The command line: what was said. What is meant by it is done by the rooms beside this one.
 
+mod capture;
 mod check;
 pub mod list;
 mod post;
@@ -75,6 +76,11 @@ enum Command {
         job: String,
         #[command(subcommand)]
         action: StateAction,
+    },
+    /// Make, look at or take away the change logs of a sync that captures
+    Capture {
+        #[command(subcommand)]
+        action: capture::CaptureAction,
     },
     /// Look at the spool of a forward, or have it delivered again
     Spool {
@@ -189,6 +195,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Error> {
             StateAction::Set { name, value } => state::set(home, &job, &name, &value)?,
             StateAction::Reset => state::reset(home, &job)?,
         }),
+        Command::Capture { action } => capture::obey(home, &action),
         Command::Spool { action } => spool::obey(home, action),
         Command::Post { url } => post::post(&url).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {

@@ -11,7 +11,7 @@ pub mod ftp;
 mod ingest;
 mod report;
 mod sweep;
-mod sync;
+pub mod sync;
 mod tcp;
 
 use crate::job::Kind;

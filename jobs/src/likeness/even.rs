@@ -1,9 +1,10 @@
 //! Evens out how two databases write the same value, so that rows of both can be compared as text. Pure.
 //!
 //! A value has one written form on every backend ([`db::form`]) as long as its type is the same. Where types differ between two columns, a few
-//! forms do: `12.50` and `12.5`, a moment with and without its zone, text filled up with spaces. Each is made the same here, and nothing else.
+//! forms do: `12.50` and `12.5`, a moment with and without its zone, text filled up with spaces, JSON that a server has sorted. Each is made the same here, and nothing else.
 
 use db::{ColumnInfo, Kind, form};
+use serde_json::Value;
 
 /// How cells of a pair of columns are evened out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Even {
     Moment,
     /// Text filled up with spaces: those at its end do not count.
     Padded,
+    /// JSON: neither the order of names nor space between them counts.
+    Json,
 }
 
 impl Even {
@@ -33,6 +36,8 @@ impl Even {
         };
         if one.kind == other.kind && one.declared == other.declared {
             Even::Plain
+        } else if one.kind == Kind::Json && other.kind == Kind::Json {
+            Even::Json
         } else if either(&[Kind::Real]) {
             Even::Float
         } else if either(&[Kind::Decimal, Kind::Integer, Kind::Bool]) {
@@ -56,6 +61,10 @@ impl Even {
                 Some(value) => form::write_float(out, if value == 0.0 { 0.0 } else { value }),
                 None => out.extend_from_slice(text),
             },
+            Even::Json => match serde_json::from_slice(text) {
+                Ok(value) => json(&value, out),
+                Err(_) => out.extend_from_slice(text),
+            },
             Even::Number => number(text, out),
             Even::Moment => moment(text, out),
         }
@@ -66,6 +75,35 @@ impl Even {
 fn unpadded(text: &[u8]) -> &[u8] {
     let last = text.iter().rposition(|byte| *byte != b' ');
     &text[..last.map_or(0, |last| last + 1)]
+}
+
+/// The value with its names in order, and no space.
+fn json(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Array(items) => {
+            out.push(b'[');
+            for item in items {
+                json(item, out);
+                out.push(b',');
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort();
+            out.push(b'{');
+            for name in names {
+                out.extend_from_slice(Value::from(name.as_str()).to_string().as_bytes());
+                out.push(b':');
+                json(&fields[name], out);
+                out.push(b',');
+            }
+            out.push(b'}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.extend_from_slice(value.to_string().as_bytes());
+        }
+    }
 }
 
 /// `12.50` is `12.5`, `-0.0` is `0`; what is no plain number stays.
@@ -153,6 +191,12 @@ mod tests {
                 "2026-11-21 13:40:00",
             ),
             (Even::Moment, "", ""),
+            (
+                Even::Json,
+                r#"{"b" : [1, "x\u0041"], "a":null}"#,
+                r#"{"a":null,"b":[1,"xA",],}"#,
+            ),
+            (Even::Json, "no json", "no json"),
             (Even::Padded, "ab  ", "ab"),
             (Even::Padded, "   ", ""),
         ] {
@@ -180,6 +224,11 @@ mod tests {
                 &column(Kind::Text, "character(9)"),
                 &column(Kind::Text, "char(9)"),
                 Even::Padded,
+            ),
+            (
+                &column(Kind::Json, "json"),
+                &column(Kind::Json, "jsonb"),
+                Even::Json,
             ),
             (
                 &column(Kind::Text, "text"),

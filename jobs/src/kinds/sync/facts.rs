@@ -1,10 +1,12 @@
 //! What is known of a table and its copy before rows move: asked once, and kept as long as their connections are.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use db::{Connection, TableInfo, TableName};
 
 use super::flow::STATEMENT;
+use super::link::Reached;
 use super::mapping::{Mapping, Origin};
 use super::params::{Mode, Table};
 use super::query::{Side, Statement};
@@ -15,6 +17,10 @@ use crate::job::Invalid;
 /// What is known of a table and its copy.
 pub(super) struct Facts {
     pub(super) to: TableName,
+    /// Whether the target's server reaches the source's rows by itself.
+    pub(super) linked: bool,
+    /// What the source's dictionary says.
+    pub(super) source: TableInfo,
     /// What the target's dictionary says.
     pub(super) target: TableInfo,
     pub(super) mapping: Mapping,
@@ -24,6 +30,8 @@ pub(super) struct Facts {
     pub(super) writing: Side,
     /// Whether both sides spell the value of each lane in the same way, so that servers can compare for us.
     pub(super) equal_types: bool,
+    /// Mode `capture`: whether what a killed run may have left in the log is gone.
+    pub(super) swept: AtomicBool,
     /// When it was last told that rows are waited for.
     pub(super) told: Option<Instant>,
 }
@@ -35,28 +43,30 @@ pub(super) struct Course<'a> {
 }
 
 impl Facts {
-    /// Reads both dictionaries. `at` is the table's place in the job file, from 0.
+    /// Reads both dictionaries. `linked`: the source's is reached from the target's server. `at` is the table's place in the job file, from 0.
     pub(super) fn learn(
         table: &Table,
         at: usize,
         source: &mut dyn Connection,
         target: &mut dyn Connection,
+        linked: bool,
     ) -> Result<Facts, Error> {
-        let (from, to) = (TableName::parse(&table.from), TableName::parse(table.to()));
+        let to = TableName::parse(table.to());
+        let from = Reached::find(&table.from, linked, source)?;
         let place = |attribute: &str| format!("table[{}].{attribute}", at + 1);
-        let missing = |attribute: &str, side: &str, name: &TableName| {
+        let missing = |attribute: &str, side: &str, name: &str| {
             invalid(Invalid::new(
                 place(attribute),
                 format!("the {side} has no table {name}"),
             ))
         };
         let (reads, writes) = (source.dialect(), target.dialect());
-        let there = source
-            .dictionary(&from)?
-            .ok_or_else(|| missing("from", "source", &from))?;
+        let there = from
+            .dictionary(source)?
+            .ok_or_else(|| missing("from", "source", &table.from))?;
         let here = target
             .dictionary(&to)?
-            .ok_or_else(|| missing("to", "target", &to))?;
+            .ok_or_else(|| missing("to", "target", table.to()))?;
         let mapping = Mapping::new(table, at, &there, &here, writes).map_err(invalid)?;
         let scope = match mapping.scope(table, &there, reads, writes) {
             Ok(scope) => scope,
@@ -76,9 +86,12 @@ impl Facts {
                 .iter()
                 .all(|lane| same(&lane.from, &lane.to.declared));
         Ok(Facts {
-            reading: Side::source(&from, table.condition.as_ref(), &mapping, reads),
+            reading: Side::source(from.text(reads), table.condition.as_ref(), &mapping, reads),
             writing: Side::target(&to, scope.as_ref(), &mapping, writes),
+            linked,
+            source: there,
             target: here,
+            swept: AtomicBool::new(false),
             mapping,
             to,
             equal_types,

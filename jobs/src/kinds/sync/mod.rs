@@ -4,12 +4,13 @@
 //! whoever reads sees the old ones or the new ones, never none. `batch` makes
 //! them so in transactions of `batch` rows, and is repeated from the beginning whenever it was cut short. `increment` copies every row whose key is new exactly once, also those that are committed late: its cursor is
 //! a row of the table `procctl_cursor` of the target, committed together with the rows. A run that would delete more than `max-delete` of the target changes nothing and
-//! fails, so that a source that was emptied never empties the target. A row that the target refuses ends the run, and nothing of the transaction is kept.
+//! fails, so that a source that was emptied never empties the target. `capture` follows a log of changes that triggers fill: see its own head. A row that the target refuses ends the run, and nothing of the transaction is kept.
 //! **Where it ends.** `increment` sees neither changes nor deletes; rows below the target's highest key at its first run count as copied; for rows that come late it knows
 //! what `extract` knows of them: numbers drawn before their transaction had touched a table, or in blocks, and times that clients set need `settle`. `refresh` cannot swap the
 //! values of a second unique key between rows: such a run fails. Tables are copied one by one, each at a moment of its own; foreign keys between them have to bear that.
 
 mod batch;
+pub(crate) mod capture;
 mod carry;
 mod chunks;
 mod compare;
@@ -17,6 +18,9 @@ mod cursor;
 mod facts;
 mod flow;
 mod increment;
+mod link;
+mod look;
+mod make;
 mod mapping;
 mod merge;
 mod params;
@@ -26,6 +30,7 @@ mod refresh;
 mod rehearse;
 mod stage;
 mod taking;
+mod verify;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -44,7 +49,8 @@ pub(super) struct Sync {
 
 impl Job for Sync {
     const KIND: &'static str = "sync";
-    const ABOUT: &'static str = "copies rows from database to database, in full or what is new";
+    const ABOUT: &'static str =
+        "copies rows from database to database, in full, what is new, or what changes";
     const SAMPLE: &'static str = include_str!("../../../../etc/jobs/sync.xml");
     type Params = Params;
 
@@ -52,10 +58,13 @@ impl Job for Sync {
         if params.tables.is_empty() {
             return Err(Invalid::new("", "sync needs at least one <table>"));
         }
-        if params.source.is_none() {
-            let message =
-                "sync needs a <source>: rows that the target reaches by itself are not copied yet";
-            return Err(Invalid::new("", message));
+        let captured = params
+            .tables
+            .iter()
+            .position(|table| table.mode == Mode::Capture);
+        if let (None, Some(at)) = (&params.source, captured) {
+            let why = "capture needs a <source>, whose tables get triggers";
+            return Err(Invalid::new(format!("table[{}].mode", at + 1), why));
         }
         if !(1..=MOST_WORKERS).contains(&params.workers) {
             let message = format!("there can be 1 to {MOST_WORKERS} workers");

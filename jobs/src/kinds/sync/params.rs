@@ -52,6 +52,12 @@ pub(super) struct Table {
     pub(super) condition: Option<String>,
     /// The condition on the target's rows, where `where` cannot be said there by changing its names alone.
     pub(super) target_where: Option<String>,
+    /// Makes the target's table if it is not there: like the source's, with types that hold all its values, and its keys.
+    #[serde(default)]
+    pub(super) create: bool,
+    /// Reads both sides after each pass, and fails if they have not the same number of rows or not the same checksum. The log tells both.
+    #[serde(default)]
+    pub(super) verify: bool,
     /// Mode `batch` writes so many rows a transaction.
     #[serde(default = "thousand")]
     pub(super) batch: u64,
@@ -91,6 +97,9 @@ pub(super) enum Mode {
     Batch,
     /// Only rows that are new in the source, by a key that grows.
     Increment,
+    /// What changes in the source, deletes too: triggers enter it into a log, which is followed. `jobs capture install FILE` makes both, and
+    /// `jobs capture remove FILE` takes them away.
+    Capture,
 }
 
 /// Where a column of the target comes from.

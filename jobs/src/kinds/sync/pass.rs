@@ -9,11 +9,13 @@ use std::time::Duration;
 use db::ErrorKind;
 
 use super::batch::{self, Sides};
+use super::capture;
 use super::cursor;
 use super::facts::{Course, Facts};
 use super::increment::{Increment, is_due};
 use super::params::{Mode, Params, Table};
 use super::refresh;
+use super::{make, verify};
 use crate::context::{Context, Crew, Link};
 use crate::error::Error;
 use crate::job::Tally;
@@ -32,6 +34,8 @@ pub(super) struct Pair {
     reader: Option<Link>,
     /// Both are one file, which cannot be written for good as long as it is read.
     pub(super) one_file: bool,
+    /// Both are the same database, whose server reaches the source's tables by itself.
+    pub(super) linked: bool,
 }
 
 /// What is kept between the passes of a resident job.
@@ -54,10 +58,9 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Connects to both sides.
+/// Connects to both sides. Without a source both are the target's.
 pub(super) fn connect(cx: &Context, params: &Params) -> Result<Pair, Error> {
-    let source = params.source.as_ref();
-    let source = source.ok_or_else(|| Error::Invalid("there is no <source>".to_owned()))?;
+    let source = params.source.as_ref().unwrap_or(&params.target);
     let target = &params.target.url;
     Ok(Pair {
         one_file: source.url == *target
@@ -65,6 +68,7 @@ pub(super) fn connect(cx: &Context, params: &Params) -> Result<Pair, Error> {
         source: cx.connect_source(&source.url)?,
         target: cx.connect(target)?,
         reader: None,
+        linked: params.source.is_none(),
     })
 }
 
@@ -233,14 +237,20 @@ impl<'a> Pass<'a> {
         known: &mut Option<Facts>,
     ) -> Result<(Tally, Option<String>), Error> {
         if known.is_none() {
-            if table.mode == Mode::Increment {
-                cursor::prepare(&mut *pair.target)?;
+            for line in make::ensure(table, pair)? {
+                log::info!("{line}");
+            }
+            match table.mode {
+                Mode::Increment => cursor::prepare(&mut *pair.target)?,
+                Mode::Capture => capture::prepare(&mut *pair.target)?,
+                Mode::Refresh | Mode::Batch => {}
             }
             *known = Some(Facts::learn(
                 table,
                 at,
                 &mut *pair.source,
                 &mut *pair.target,
+                pair.linked,
             )?);
         }
         let Some(facts) = known else {
@@ -248,22 +258,38 @@ impl<'a> Pass<'a> {
         };
         let mut told = facts.told.take();
         let course = Course { table, facts };
-        let done = match table.mode {
-            Mode::Refresh => refresh::pass(cx, &course, pair).map(|tally| (tally, None)),
-            Mode::Batch => self.batch(cx, &course, pair).map(|tally| (tally, None)),
-            Mode::Increment => Increment::new(cx, &course)?.pass(pair),
-        };
-        if let Ok((_, Some(line))) = &done {
+        let mut done = self.by_mode(cx, &course, pair)?;
+        if table.verify {
+            let mut again =
+                |pair: &mut Pair| self.by_mode(cx, &course, pair).map(|(tally, _)| tally);
+            done.0 += verify::verify(cx, &course, pair, &mut again)?;
+        }
+        if let (_, Some(line)) = &done {
             if is_due(&mut told) {
                 log::warn!("{line}");
             }
             facts.told = told;
         }
-        done
+        Ok(done)
     }
 }
 
 impl Pass<'_> {
+    /// One pass over one table; what is held back, in a line for people, if anything is.
+    fn by_mode(
+        &self,
+        cx: &Context,
+        course: &Course<'_>,
+        pair: &mut Pair,
+    ) -> Result<(Tally, Option<String>), Error> {
+        match course.table.mode {
+            Mode::Refresh => refresh::pass(cx, course, pair).map(|tally| (tally, None)),
+            Mode::Batch => self.batch(cx, course, pair).map(|tally| (tally, None)),
+            Mode::Increment => Increment::new(cx, course)?.pass(pair),
+            Mode::Capture => capture::pass(cx, course, pair).map(|tally| (tally, None)),
+        }
+    }
+
     fn batch(&self, cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
         let reader = match pair.reader.take() {
             Some(reader) => reader,

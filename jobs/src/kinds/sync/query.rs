@@ -44,9 +44,9 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// The side that rows come from; a row brings the mapping's lanes.
+    /// The side that rows come from, its table as SQL names it; a row brings the mapping's lanes.
     pub(super) fn source(
-        table: &TableName,
+        table: String,
         condition: Option<&String>,
         mapping: &Mapping,
         dialect: &'static dyn Dialect,
@@ -56,7 +56,7 @@ impl Side {
             Origin::Expression(sql) => format!("({sql}\n)"),
         };
         Side {
-            table: dialect.qualify(table),
+            table,
             columns: mapping
                 .lanes
                 .iter()
@@ -89,6 +89,11 @@ impl Side {
     /// The table's name in quotes.
     pub(super) fn table(&self) -> &str {
         &self.table
+    }
+
+    /// What a row brings, a column each.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// Which rows count, and further conditions, as ` WHERE …`.

@@ -6,20 +6,24 @@
 use super::carry::carry;
 use super::facts::{Course, first_row, number};
 use super::flow::STATEMENT;
+use super::link;
 use super::params::Share;
 use super::pass::Pair;
 use super::stage::Staging;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
-use db::{Connection, Load, Mode};
+use db::{Connection, Load, Mode, TableInfo};
 
 /// One pass.
 pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
     let (source, target) = (&mut *pair.source, &mut *pair.target);
     let facts = course.facts;
     let empty = first_row(cx, target, &facts.writing.any())?.is_empty();
-    source.begin_snapshot()?;
+    // the target's server reads by itself
+    if !facts.linked {
+        source.begin_snapshot()?;
+    }
     let tally = if empty && facts.mapping.numbered.is_empty() && !pair.one_file {
         fill(cx, course, source, target)?
     } else {
@@ -44,14 +48,7 @@ fn fill(
         mode: Mode::Append,
     };
     target.begin()?;
-    let mut tally = carry(
-        cx,
-        course,
-        facts.reading.all(),
-        source,
-        target,
-        (&into, &facts.target),
-    )?;
+    let mut tally = bring(cx, course, source, target, (&into, &facts.target))?;
     commit(cx, target)?;
     tally.written = tally.read;
     log::info!(
@@ -76,7 +73,7 @@ fn renew(
     let names = stage.names();
     target.begin()?;
     let into = (&stage.load(&names), &stage.info());
-    let mut tally = carry(cx, course, facts.reading.all(), source, target, into)?;
+    let mut tally = bring(cx, course, source, target, into)?;
     commit(cx, target)?;
     // what is left to do needs no source, and may take its time
     source.rollback()?;
@@ -110,6 +107,20 @@ fn renew(
         tally.read
     );
     Ok(tally)
+}
+
+/// Brings all rows of the source into a table of the target: by us, or by the target's server itself.
+fn bring(
+    cx: &Context,
+    course: &Course<'_>,
+    source: &mut dyn Connection,
+    target: &mut dyn Connection,
+    into: (&Load<'_>, &TableInfo),
+) -> Result<Tally, Error> {
+    if course.facts.linked {
+        return link::fetch(cx, course, target, (into.0.table, into.0.columns));
+    }
+    carry(cx, course, course.facts.reading.all(), source, target, into)
 }
 
 /// Makes the target's transaction durable.

@@ -3,8 +3,10 @@
 use db::Transactions;
 
 use super::batch;
+use super::capture;
 use super::facts::{Course, Facts, first_row, number};
 use super::increment::Increment;
+use super::look;
 use super::mapping::{Mapping, Origin};
 use super::params::{Mode, Params, Table};
 use super::pass::Pair;
@@ -20,14 +22,21 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Result<(), Error> {
     for (at, table) in params.tables.iter().enumerate() {
+        if look::unmade(table, pair, report)? {
+            continue;
+        }
         let Some(facts) = learn(at, table, pair, report)? else {
             continue;
         };
+        look::tell(table, &facts, pair, report);
         describe(table, &facts, report);
         let course = Course {
             table,
             facts: &facts,
         };
+        if table.mode == Mode::Capture {
+            capture::check(cx, &course, at, pair, report)?;
+        }
         if table.mode == Mode::Increment {
             check_late(&course, at, pair, report)?;
             let (_, _, nulls) = Increment::new(cx, &course)?.outlook(pair)?;
@@ -50,7 +59,7 @@ fn learn(
     pair: &mut Pair,
     report: &mut Report,
 ) -> Result<Option<Facts>, Error> {
-    match Facts::learn(table, at, &mut *pair.source, &mut *pair.target) {
+    match Facts::learn(table, at, &mut *pair.source, &mut *pair.target, pair.linked) {
         Ok(facts) => Ok(Some(facts)),
         Err(Error::Invalid(message)) => {
             let (place, why) = message.split_once(": ").unwrap_or(("", &message));
@@ -121,6 +130,7 @@ fn word(mode: Mode) -> &'static str {
         Mode::Refresh => "refresh",
         Mode::Batch => "batch",
         Mode::Increment => "increment",
+        Mode::Capture => "capture",
     }
 }
 
@@ -166,7 +176,10 @@ pub(super) fn dry_run(
         return Ok(());
     }
     for (at, table) in params.tables.iter().enumerate() {
-        let facts = Facts::learn(table, at, &mut *pair.source, &mut *pair.target)?;
+        if look::unmade(table, pair, &mut Report::default())? {
+            continue;
+        }
+        let facts = Facts::learn(table, at, &mut *pair.source, &mut *pair.target, pair.linked)?;
         let course = Course {
             table,
             facts: &facts,

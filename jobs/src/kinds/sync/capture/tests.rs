@@ -1,0 +1,159 @@
+//! Captures between two files of SQLite, stopped at every safe point there is.
+
+use std::path::Path;
+
+use jobfile::JobFile;
+
+use super::key_of;
+use super::operate::{Order, obey};
+use crate::context::Context;
+use crate::error::Error;
+use crate::kinds;
+
+const JOB: &str = r#"<sync name="test"><source url="sqlite:a.db"/><target url="sqlite:b.db"/><table from="t" to="copy" mode="capture" where="n &lt; 100"><column from="name" to="label"/><column to="made" value="by us"/></table></sync>"#;
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let bench = Bench {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        std::fs::write(bench.dir.path().join("test.xml"), JOB).unwrap();
+        bench.sql("a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 200)");
+        bench.sql(
+            "b.db",
+            "CREATE TABLE copy (id INTEGER PRIMARY KEY, label TEXT, n INTEGER, made TEXT)",
+        );
+        bench
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn sql(&self, file: &str, sql: &str) {
+        rusqlite::Connection::open(self.path().join(file))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+
+    /// The rows of both sides as they should be equal.
+    fn rows(&self) -> [Vec<String>; 2] {
+        [
+            ("a.db", "SELECT id || '|' || coalesce(name, '~') || '|' || n || '|by us' FROM t WHERE n < 100 ORDER BY id"),
+            ("b.db", "SELECT id || '|' || coalesce(label, '~') || '|' || n || '|' || made FROM copy ORDER BY id"),
+        ]
+        .map(|(file, sql)| {
+            let db = rusqlite::Connection::open(self.path().join(file)).unwrap();
+            let mut statement = db.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        })
+    }
+
+    fn order(&self, order: Order) -> String {
+        let mut out = Vec::new();
+        obey(
+            Some(self.path()),
+            &self.path().join("test.xml"),
+            order,
+            &mut out,
+        )
+        .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Runs once, to the checkpoint of that number at most.
+    fn run(&self, stop: Option<u64>) -> Result<(), Error> {
+        let file = JobFile::read(&self.path().join("test.xml")).unwrap();
+        let mut job = (kinds::find("sync").unwrap().make)(&file).unwrap();
+        let mut cx = Context::fake(self.path());
+        if let Some(checkpoint) = stop {
+            cx.stop_at_checkpoint(checkpoint);
+        }
+        job.run(&mut cx).map(|_| ())
+    }
+
+    fn equal(&self) {
+        let [source, target] = self.rows();
+        assert_eq!(source, target);
+    }
+}
+
+#[test]
+fn changes_follow_under_a_condition_and_other_names() {
+    let bench = Bench::new();
+    assert!(
+        matches!(bench.run(None), Err(Error::Invalid(why)) if why.contains("jobs capture install"))
+    );
+    assert!(bench.order(Order::Install).contains("from now on"));
+    bench.run(None).unwrap();
+    bench.equal();
+    bench.sql("a.db", "UPDATE t SET n = 5 WHERE id = 2; UPDATE t SET n = 500 WHERE id = 1; INSERT INTO t VALUES (3, NULL, 3), (4, 'd', 400); UPDATE t SET id = 7 WHERE id = 3");
+    bench.run(None).unwrap();
+    bench.equal();
+    assert_eq!(bench.rows()[1], ["2|b|5|by us", "7|~|3|by us"]);
+    assert!(bench.order(Order::Show).contains("0 changes"));
+    assert!(bench.order(Order::Remove).contains("no more"));
+    assert!(bench.order(Order::Remove).contains("were not captured"));
+}
+
+#[test]
+fn a_stop_at_any_safe_point_loses_nothing() {
+    let bench = Bench::new();
+    bench.order(Order::Install);
+    let mut stopped = 0;
+    for round in 1..25_u64 {
+        let id = round * 10;
+        bench.sql("a.db", &format!("INSERT INTO t VALUES ({id}, 'x', 1), ({id} + 1, 'y', 2); UPDATE t SET name = 'round {round}' WHERE id = {id}; DELETE FROM t WHERE id = {id} - 10"));
+        match bench.run(Some(round)) {
+            Ok(()) => {}
+            Err(Error::Stopped(_)) => stopped += 1,
+            Err(error) => panic!("round {round}: {}", error.chain()),
+        }
+    }
+    assert!(stopped > 3, "{stopped}");
+    bench.run(None).unwrap();
+    bench.equal();
+}
+
+#[test]
+fn operators_are_told_what_a_file_is_not() {
+    let bench = Bench::new();
+    let file = bench.path().join("test.xml");
+    let told = |text: String| {
+        std::fs::write(&file, text).unwrap();
+        obey(Some(bench.path()), &file, Order::Show, &mut Vec::new()).unwrap_err()
+    };
+    assert!(
+        matches!(told(JOB.replace("capture", "refresh")), Error::Usage(why) if why.contains("capture"))
+    );
+    assert!(
+        matches!(told(r#"<sweep><files dir="x" match="*" older="1d" action="delete"/></sweep>"#.to_owned()), Error::Usage(why) if why.contains("no <sync>"))
+    );
+    let error = told(JOB.replace(r#"mode="capture""#, r#"mode="capture" key="gone""#));
+    assert!(matches!(error, Error::Invalid(why) if why.contains("no column gone")));
+}
+
+#[test]
+fn the_key_is_that_of_the_job_file_or_of_the_source() {
+    let file = JobFile::from_text(Path::new("s.xml"), JOB.as_bytes()).unwrap();
+    let mut params: super::super::params::Params = file.params().unwrap();
+    let mut info = db::TableInfo {
+        columns: ["id", "name"]
+            .map(|name| db::ColumnInfo::new(name, db::Kind::Text))
+            .to_vec(),
+        ..db::TableInfo::default()
+    };
+    let table = &mut params.tables[0];
+    assert!(key_of(table, &info).is_err());
+    info.primary_key = vec!["id".to_owned()];
+    assert_eq!(key_of(table, &info).unwrap()[0].name, "id");
+    // the target's name of a column is as good as the source's
+    table.key = Some(jobfile::List(vec!["label".to_owned()]));
+    assert_eq!(key_of(table, &info).unwrap()[0].name, "name");
+}
