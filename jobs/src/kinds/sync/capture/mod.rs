@@ -11,9 +11,9 @@
 //! - **The first run** finds the entry that `jobs capture install` has made, and copies the whole table while the log is being filled.
 //! - A batch that meets a unique key whose row is changed by a later batch is taken together with all that follows.
 //!
-//! It ends where no trigger fires: TRUNCATE on MySQL, foreign keys of MySQL that delete or change rows by
-//! themselves, and rows loaded with triggers switched off. `jobs capture resync` mends
-//! these. Tables are followed one by one: between two tables of a job no order is kept.
+//! It ends where no trigger fires: TRUNCATE on MySQL, foreign keys of MySQL that delete or change rows by themselves, and rows loaded with
+//! triggers switched off; `jobs capture resync` mends these. A key that changes by case alone is the same key where the source holds it to be.
+//! Tables are followed one by one: between two tables of a job no order is kept.
 
 mod applying;
 mod changelog;

@@ -86,7 +86,7 @@ impl Portion<'_> {
         self.way
             .filter
             .as_ref()
-            .map(|filter| format!(" AND ({filter})"))
+            .map(|filter| format!(" AND ({filter}\n)"))
             .unwrap_or_default()
     }
 
