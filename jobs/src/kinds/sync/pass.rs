@@ -58,17 +58,18 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Connects to both sides. Without a source both are the target's.
+/// Connects to both sides. Without a source both are the target's; a file that is both is left to itself as well.
 pub(super) fn connect(cx: &Context, params: &Params) -> Result<Pair, Error> {
     let source = params.source.as_ref().unwrap_or(&params.target);
     let target = &params.target.url;
+    let one_file = source.url == *target
+        && db::dialect_of(target).is_some_and(|dialect| !dialect.commits_late());
     Ok(Pair {
-        one_file: source.url == *target
-            && db::dialect_of(target).is_some_and(|dialect| !dialect.commits_late()),
         source: cx.connect_source(&source.url)?,
         target: cx.connect(target)?,
         reader: None,
-        linked: params.source.is_none(),
+        one_file,
+        linked: params.source.is_none() || one_file,
     })
 }
 
