@@ -94,3 +94,19 @@ impl Context {
         self.world.looking
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_told_until_it_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context::fake(dir.path());
+        assert_eq!(cx.awaited(), "waiting");
+        cx.wait_for("2 gaps");
+        assert_eq!(cx.awaited(), "2 gaps");
+        cx.wait_for("");
+        assert_eq!(cx.awaited(), "waiting");
+    }
+}

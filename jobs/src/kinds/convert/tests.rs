@@ -322,6 +322,18 @@ fn check_looks_and_suggests() {
         problems[0].contains("gb18030") && problems[0].starts_with("format.encoding"),
         "{problems:?}"
     );
+    // one line that does not decode is a bad row, as the run would have it
+    let mut text = crate::data::encode_for_tests("站号\n58015\n", "gbk");
+    text.extend_from_slice(b"\xff\xff\n");
+    home.put("st.csv", &text);
+    for (max_bad, fits) in [(0, false), (1, true)] {
+        let xml = format!(
+            r#"<convert name="c"><input dir="raw" max-bad="{max_bad}"/><format type="csv" encoding="gbk"/><output dir="out"/></convert>"#
+        );
+        let mut report = Report::default();
+        job(&xml).check(&mut home.cx, &mut report).unwrap();
+        assert_eq!(report.problems.is_empty(), fits, "{:?}", report.problems);
+    }
     assert_eq!(home.names("raw"), ["st.csv"]);
 }
 

@@ -122,7 +122,7 @@ pub(super) fn unwalkable(
         {
             let chain = Error::Database(error).chain();
             Ok(Some(format!(
-                "{} has no highest value for the database: {chain}",
+                "{} has no highest value for the database, as numbers and times have: {chain}",
                 along.column
             )))
         }

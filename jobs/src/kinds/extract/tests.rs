@@ -304,6 +304,13 @@ fn parameters_are_checked_before_anything_is_opened() {
         ),
         "param[1].name"
     );
+    // what stands in a string is no parameter
+    assert_eq!(
+        wrong(
+            r#"<extract><source url="sqlite:s"/><sql>SELECT ':b' FROM s WHERE a = :a</sql><param name="a" value="1"/><param name="b" value="1"/><output dir="o" file="S"/></extract>"#
+        ),
+        "param[2].name"
+    );
 }
 
 /// A stop request ends the run at a safe point: nothing is published, and the next run does it all.

@@ -168,3 +168,20 @@ impl Bad<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_wait_for_those_before_them() {
+        let mut held = Held::default();
+        held.push(2, b"two".to_vec());
+        held.push(5, b"five".to_vec());
+        assert_eq!(held.before(2), None);
+        assert_eq!(held.before(4).as_deref(), Some(&b"two"[..]));
+        assert_eq!((held.before(4), held.bytes), (None, 4));
+        assert_eq!(held.before(u64::MAX).as_deref(), Some(&b"five"[..]));
+        assert_eq!(held.bytes, 0);
+    }
+}
