@@ -14,6 +14,18 @@ use std::io::Write;
 
 /// Writes an integer.
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
+    // most numbers of most tables: copies of known lengths cost next to nothing
+    if let Ok(small) = u16::try_from(value)
+        && small < 10_000
+    {
+        let digit = |power: u16| b'0' + u8::try_from(small / power % 10).unwrap_or_default();
+        return match small {
+            0..10 => out.push(digit(1)),
+            10..100 => out.extend_from_slice(&[digit(10), digit(1)]),
+            100..1000 => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
+            _ => out.extend_from_slice(&[digit(1000), digit(100), digit(10), digit(1)]),
+        };
+    }
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = value.unsigned_abs();
@@ -231,6 +243,15 @@ mod tests {
         let mut out = Vec::new();
         write_float(&mut out, value);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn integers_of_every_length_are_written() {
+        for value in (-11..=10_001).chain([i64::MIN, i64::MAX]) {
+            let mut out = b"x".to_vec();
+            write_integer(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("x{value}"));
+        }
     }
 
     #[test]

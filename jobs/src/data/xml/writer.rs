@@ -13,10 +13,37 @@ use super::chars::{append_attribute, append_text, is_name, is_plain, is_text};
 struct Tags {
     /// `<col`, or `<field name="…"` where the column's name is no XML name.
     open: Vec<u8>,
-    /// The same with its end: nearly every cell is text that stands for itself.
-    whole: Vec<u8>,
     close: Vec<u8>,
+    /// Opening and closing tag around text that stands for itself, as nearly every cell.
+    around: [Piece; 2],
     form: Form,
+}
+
+/// A piece of text that is appended over and over: a short one by a copy of a known length, which costs a third of one of any length.
+struct Piece {
+    padded: [u8; PADDED],
+    text: Vec<u8>,
+}
+
+const PADDED: usize = 32;
+
+impl Piece {
+    fn new(text: Vec<u8>) -> Piece {
+        let mut padded = [0; PADDED];
+        let short = text.len().min(PADDED);
+        padded[..short].copy_from_slice(&text[..short]);
+        Piece { padded, text }
+    }
+
+    fn append(&self, out: &mut Vec<u8>) {
+        if self.text.len() > PADDED {
+            out.extend_from_slice(&self.text);
+        } else {
+            let end = out.len() + self.text.len();
+            out.extend_from_slice(&self.padded);
+            out.truncate(end);
+        }
+    }
 }
 
 /// The layout `<data><row><col>text</col>…</row>…</data>`.
@@ -87,20 +114,21 @@ fn tags_of(column: &Column) -> Tags {
     if !is_name(&column.name) {
         append_attribute(&mut open, "name", &column.name);
     }
+    let close = format!("</{element}>").into_bytes();
     Tags {
-        whole: [&open[..], b">"].concat(),
+        around: [[&open[..], b">"].concat(), close.clone()].map(Piece::new),
         open,
-        close: format!("</{element}>").into_bytes(),
+        close,
         form: column.form,
     }
 }
 
 fn append_cell(out: &mut Vec<u8>, tags: &Tags, text: &[u8]) -> io::Result<()> {
     if tags.form != Form::Binary && is_plain(text) {
-        out.reserve(tags.whole.len() + text.len() + tags.close.len());
-        out.extend_from_slice(&tags.whole);
+        let [before, after] = &tags.around;
+        before.append(out);
         out.extend_from_slice(text);
-        out.extend_from_slice(&tags.close);
+        after.append(out);
         return Ok(());
     }
     out.extend_from_slice(&tags.open);
@@ -119,4 +147,21 @@ fn append_cell(out: &mut Vec<u8>, tags: &Tags, text: &[u8]) -> io::Result<()> {
 fn append_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b" enc=\"base64\">");
     out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_any_length_are_whole() {
+        for length in [1, PADDED - 3, PADDED - 2, PADDED, 3 * PADDED] {
+            let name = "n".repeat(length);
+            let xml = Xml::new(&[Column::text(&name)]);
+            let mut out = Vec::new();
+            xml.row(&mut out, &[Some(b"text")]).unwrap();
+            let want = format!("<row><{name}>text</{name}></row>\n");
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
 }
