@@ -1,7 +1,8 @@
 //! How SQL Server writes SQL. Pure text.
 
+use super::carry;
 use super::order::top;
-use crate::{Dialect, Kind, Lexis, Load, Mode, TableName};
+use crate::{Change, ColumnInfo, Dialect, Kind, Lexis, Load, Mode, Stage, TableName};
 
 pub(super) struct Mssql;
 
@@ -144,6 +145,34 @@ impl Dialect for Mssql {
             ..Lexis::default()
         }
     }
+
+    fn stage_name(&self, word: &str) -> TableName {
+        TableName::new(format!("#{word}"))
+    }
+
+    fn stage(&self, stage: &Stage<'_>) -> Vec<String> {
+        carry::stage(stage)
+    }
+
+    fn insert_from(&self, table: &TableName, columns: &[String], select: &str) -> String {
+        carry::insert_from(table, columns, select)
+    }
+
+    fn update_from(&self, change: &Change<'_>) -> String {
+        carry::update_from(change)
+    }
+
+    fn differs(&self, one: &str, other: &str, column: &ColumnInfo) -> String {
+        carry::differs(one, other, column)
+    }
+
+    fn next_number(&self, sequence: &TableName) -> Option<String> {
+        Some(format!("NEXT VALUE FOR {}", self.qualify(sequence)))
+    }
+
+    fn in_form_order(&self, expression: &str, kind: Kind) -> String {
+        carry::in_form_order(expression, kind)
+    }
 }
 
 impl Mssql {
@@ -196,8 +225,8 @@ impl Mssql {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TableInfo;
     use crate::statement::ending_transaction;
-    use crate::{ColumnInfo, TableInfo};
 
     #[test]
     fn inserts_as_the_mode_says() {

@@ -104,8 +104,9 @@ impl Link {
         let query = bound(sql, params)?;
         self.exchange(async |client| {
             let done = query.execute(client).await?;
-            // triggers count before the statement itself
-            Ok(done.rows_affected().last().copied().unwrap_or(0))
+            // triggers count before the statement itself, what only sets something counts nothing
+            let counts = done.rows_affected().iter().rev().copied();
+            Ok(counts.into_iter().find(|count| *count > 0).unwrap_or(0))
         })
     }
 

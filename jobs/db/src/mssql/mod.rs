@@ -18,6 +18,7 @@
 //! - **Statements** of one text are told apart by semicolons alone, where a statement that ends the transaction is looked for.
 //! - **TLS** by the process's provider; `tls=prefer` encrypts where the server can.
 
+mod carry;
 mod connection;
 mod dialect;
 mod dictionary;
