@@ -73,9 +73,10 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, sides: Sides<'_>) -> Resul
         target,
         spans.as_deref(),
     )?;
-    commit(cx, target)?;
+    // a file of SQLite that is both sides takes no commit, be it of a temporary table, while somebody reads
     source.rollback()?;
     reader.rollback()?;
+    commit(cx, target)?;
     if spans.is_none() {
         tally.read = found.seen.there;
     }

@@ -74,9 +74,9 @@ fn renew(
     target.begin()?;
     let into = (&stage.load(&names), &stage.info());
     let mut tally = bring(cx, course, source, target, into)?;
-    commit(cx, target)?;
     // what is left to do needs no source, and may take its time
     source.rollback()?;
+    commit(cx, target)?;
     stage.measure(target)?;
     cx.checkpoint()?;
     target.begin()?;
