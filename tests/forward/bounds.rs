@@ -137,3 +137,24 @@ fn two_thousand_connections_take_little_and_are_all_served() {
     assert_eq!(sink.wait(2000).len(), 2000);
     assert_eq!(send_lines(forward.address, b"and more\n"), "1");
 }
+
+#[test]
+fn greetings_without_records_stop_nobody() {
+    let sink = Sink::new(Mode::Takes);
+    let deliver = format!(r#"<deliver url="{}"/>"#, sink.url);
+    let mut forward = Forward::new(r#"framing="frame""#, r#"quota="64K""#, &deliver);
+    forward.start();
+    for n in 0..300 {
+        let mut stream = connect(forward.address);
+        assert_eq!(hear(&mut stream).expect("a word"), Word::Challenge(vec![]));
+        let name = format!("{n:0>200}");
+        stream.write_all(&hello(&name)).expect("hello");
+        assert_eq!(hear(&mut stream).expect("a word"), Word::Welcome(0));
+    }
+    let mut sender = Sender::new("good");
+    sender.join(forward.address).expect("joining");
+    sender.send(10).expect("sending");
+    sender.settle().expect("acknowledged");
+    assert_eq!(sink.wait(10).len(), 10);
+    assert!(forward.spool(&["show", "spool"]).contains("1 session"));
+}

@@ -1,7 +1,9 @@
 //! Takes records from what connections say and gathers them into batches for the disk. Pure: no sockets, no clock.
 
+use std::sync::Arc;
+
 use super::{
-    directory::Directory,
+    directory::{Directory, Who},
     framing::{self, Framing, PROOF, Piece, Refusal},
 };
 use crate::kinds::forward::spool::{Batch, Head, News, Seal, Sessions, append_one};
@@ -20,7 +22,8 @@ pub(super) struct Talk {
     told: u64,
     /// Bytes at the beginning of what is left over that hold no end of a line.
     searched: usize,
-    session: Option<u32>,
+    /// Whom it speaks for, once it has said so.
+    who: Option<Who>,
     nonce: Vec<u8>,
 }
 
@@ -105,14 +108,14 @@ impl Talk {
             durable: 0,
             told: 0,
             searched: 0,
-            session: None,
+            who: None,
             nonce,
         }
     }
 
     /// Whether a hello is still to come.
     pub(super) fn is_new(&self, rules: &Rules) -> bool {
-        rules.framing == Framing::Frame && self.session.is_none()
+        rules.framing == Framing::Frame && self.who.is_none()
     }
 
     /// Puts the acknowledgement that is due, if the one before has gone.
@@ -204,7 +207,7 @@ impl Desk {
             number: 0,
         };
         if self.rules.framing == Framing::Frame {
-            let Some(local) = talk.session else {
+            let Some(who) = &talk.who else {
                 return Err(Refusal::Frame("a record before the hello"));
             };
             if number <= talk.taken {
@@ -213,6 +216,10 @@ impl Desk {
                 talk.told = talk.told.min(talk.durable.saturating_sub(1));
                 return Ok(());
             }
+            let local = match who.clone() {
+                Who::Session(local) => local,
+                Who::Visitor(name) => self.open(talk, &name),
+            };
             (head.session, head.number) = (local, number);
             talk.taken = number;
         } else {
@@ -231,31 +238,33 @@ impl Desk {
     }
 
     fn hello(&mut self, talk: &mut Talk, name: &str, proof: &[u8]) -> Result<Option<u64>, Refusal> {
-        if talk.session.is_some() {
+        if talk.who.is_some() {
             return Err(Refusal::Frame("a second hello"));
         }
         if let Some(key) = &self.rules.key {
             let text = framing::login_text(&talk.nonce, name);
             aws_lc_rs::hmac::verify(key, &text, proof).map_err(|_| Refusal::WrongKey)?;
         }
-        let entered = self.directory.enter(name, talk.id, self.now / 1_000_000);
-        for news in &entered.news {
-            if let News::Opened(local, session) = news {
-                let place = (self.next, self.now);
-                append_one(
-                    &mut self.group.batch.bytes,
-                    &self.seal,
-                    place,
-                    *local,
-                    session,
-                );
-            }
-        }
-        self.group.batch.news.extend(entered.news);
-        talk.session = Some(entered.local);
+        let entered = self.directory.enter(name, talk.id);
         (talk.taken, talk.durable, talk.told) = (entered.last, entered.durable, entered.durable);
+        talk.who = Some(entered.who);
         framing::put_welcome(&mut talk.out, entered.durable, self.rules.max);
         Ok(entered.displaced)
+    }
+
+    /// Begins a session whose first record comes: a note of it goes before that.
+    fn open(&mut self, talk: &mut Talk, name: &Arc<str>) -> u32 {
+        let (local, news) = self.directory.open(name, talk.id, self.now / 1_000_000);
+        talk.who = Some(Who::Session(local));
+        for item in &news {
+            if let News::Opened(local, session) = item {
+                let place = (self.next, self.now);
+                let bytes = &mut self.group.batch.bytes;
+                append_one(bytes, &self.seal, place, *local, session);
+            }
+        }
+        self.group.batch.news.extend(news);
+        local
     }
 
     /// Notes who waits for the group, and up to where.
@@ -268,7 +277,7 @@ impl Desk {
             Some(last) if last.connection == talk.id => *last = taker,
             _ => self.group.takers.push(taker),
         }
-        if let Some(local) = talk.session {
+        if let Some(Who::Session(local)) = talk.who {
             let second = self.now / 1_000_000;
             self.directory.reach(local, talk.taken, second);
             let news = News::Reached(local, talk.taken, second);
@@ -309,8 +318,8 @@ impl Desk {
 
     /// A connection is gone.
     pub(super) fn leave(&mut self, talk: &Talk) {
-        if let Some(local) = talk.session {
-            self.directory.leave(local, talk.id);
+        if let Some(who) = &talk.who {
+            self.directory.leave(who, talk.id);
         }
     }
 }
