@@ -123,6 +123,15 @@ pub trait Connection: Send {
     /// What the database's dictionary says of one table or view; `None` if there is none of that name.
     fn dictionary(&mut self, table: &TableName) -> Result<Option<TableInfo>>;
 
+    /// Refuses a table whose changes could not be taken back.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] for such a table, and those of the database.
+    fn require_transactions(&mut self, table: &TableName) -> Result<()> {
+        let _all_have_them = table;
+        Ok(())
+    }
+
     /// A handle that cancels what runs on this connection, from any thread.
     fn canceller(&self) -> Canceller;
 

@@ -153,6 +153,16 @@ pub trait Dialect: Send + Sync {
         format!("{query}\nLIMIT {rows}")
     }
 
+    /// The query of rows that nobody else can change until the transaction ends; they are what they are when they are locked.
+    fn select_locked(&self, columns: &str, table: &str, condition: &str) -> String {
+        format!("SELECT {columns} FROM {table} WHERE {condition}\nFOR UPDATE")
+    }
+
+    /// Whether an INSERT can take its rows from [`Dialect::select_locked`].
+    fn inserts_locked(&self) -> bool {
+        true
+    }
+
     /// The INSERT of one row that does what `load` says, with placeholders for its columns.
     fn insert(&self, load: &Load<'_>) -> String;
 

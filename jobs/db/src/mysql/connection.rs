@@ -223,6 +223,11 @@ impl Connection for MysqlConnection {
         dictionary::table(self, table)
     }
 
+    fn require_transactions(&mut self, table: &TableName) -> Result<()> {
+        let action = format!("looking at {table} on {}", self.name);
+        dictionary::refuse_without_transactions(self, table, &action)
+    }
+
     fn canceller(&self) -> Canceller {
         let stopper = Arc::clone(&self.canceller);
         Canceller::new(move || stopper.cancel())

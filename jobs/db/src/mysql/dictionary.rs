@@ -113,7 +113,7 @@ pub(crate) fn refuse_without_transactions(
         return Ok(());
     };
     Err(Error::new(ErrorKind::Invalid, action).because(format!(
-        "the table's engine {engine} has no transactions, so a load that fails could not be taken back; \
+        "the table's engine {engine} has no transactions, so what fails halfway could not be taken back; \
          ALTER TABLE … ENGINE=InnoDB helps"
     )))
 }

@@ -111,7 +111,8 @@ pub(crate) fn kind_of(code: u16, verdict: ErrorKind) -> ErrorKind {
         1049 | 1051 | 1054 | 1091 | 1146 | 1305 => ErrorKind::Missing,
         1044 | 1045 | 1130 | 1142 | 1143 | 1148 | 1227 | 1290 | 1370 | 1698 | 1792 | 1836
         | 3948 | 4166 => ErrorKind::Permission,
-        1205 | 1213 | 3058 | 3572 => ErrorKind::Busy,
+        // 1020: a row was changed after the transaction began (MariaDB, innodb_snapshot_isolation)
+        1020 | 1205 | 1213 | 3058 | 3572 => ErrorKind::Busy,
         1317 => verdict,
         1969 | 3024 => ErrorKind::Timeout,
         1040 | 1053 | 1077..=1080 | 1158..=1161 | 1203 | 1226 | 1927 => ErrorKind::Connect,

@@ -33,6 +33,11 @@ impl Dialect for Sqlite {
         }
     }
 
+    fn select_locked(&self, columns: &str, table: &str, condition: &str) -> String {
+        // a transaction that means to write locks the whole database from its beginning
+        format!("SELECT {columns} FROM {table} WHERE {condition}")
+    }
+
     fn insert(&self, load: &Load<'_>) -> String {
         let quoted: Vec<String> = load.columns.iter().map(|name| self.quote(name)).collect();
         let places: Vec<String> = (1..=quoted.len())
