@@ -19,6 +19,7 @@ use jobfile::{Home, JobFile};
 use crate::{
     disk::{Disk, FakeDisk, RealDisk},
     error::Error,
+    hours::Hours,
     job::Tally,
     link::Cancels,
     progress::Meter,
@@ -230,6 +231,12 @@ impl Context {
     #[must_use]
     pub fn heartbeat(&self) -> Option<Duration> {
         self.world.heartbeat
+    }
+
+    /// When the run should end by itself, for kinds that can end at any time with nothing lost.
+    #[must_use]
+    pub fn hours(&self) -> &Hours {
+        &self.world.hours
     }
 
     /// The heartbeat slot, index and generation, for a child process that beats for the job.

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod error;
 pub mod external;
 pub mod home;
+pub mod hours;
 mod identity;
 pub mod input;
 pub mod job;

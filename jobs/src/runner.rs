@@ -16,7 +16,9 @@ use jobfile::{Home, JobFile};
 use crate::{
     context::Context,
     error::Error,
-    external, home, identity,
+    external, home,
+    hours::Hours,
+    identity,
     job::{Report, Run, Tally},
     kinds,
     lock::Lock,
@@ -170,6 +172,7 @@ fn start(
         notices: is_supervised(&file.name)
             .then(Notices::from_environment)
             .flatten(),
+        hours: Hours::of(&file.root),
     });
     let result = passes::make(&mut *job, &mut cx, &file.root, resident);
     // Connections and files close before the last word, so that nothing comes after it.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use checkproc::Pulse;
 use jobfile::Home;
 
-use crate::{error::Error, notice::Notices, origin::Origin, stop::Stop};
+use crate::{error::Error, hours::Hours, notice::Notices, origin::Origin, stop::Stop};
 
 /// What the runner knows of the world before there is a context.
 pub struct World {
@@ -27,6 +27,8 @@ pub struct World {
     pub origin: Option<Origin>,
     /// The way to the supervisor; `None` = the job is run by hand.
     pub notices: Option<Notices>,
+    /// When it should end by itself.
+    pub hours: Hours,
 }
 
 impl World {
@@ -47,6 +49,7 @@ impl World {
             looking: true,
             origin: None,
             notices: None,
+            hours: Hours::default(),
         })
     }
 }

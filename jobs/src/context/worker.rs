@@ -141,6 +141,7 @@ impl Context {
                 looking: self.world.looking,
                 origin: None,
                 notices: None,
+                hours: self.world.hours.clone(),
             },
             author: self.author(),
             disk: self.disk(),
