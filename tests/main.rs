@@ -3,6 +3,7 @@
 //! One module per story; `lab` gives each a private home and heartbeat table. Nothing here calls into the
 //! programs' libraries to make something happen; the heartbeat table is at most looked at.
 
+mod archive;
 mod attributes;
 mod commands;
 mod crash;

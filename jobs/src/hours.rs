@@ -25,7 +25,7 @@ impl Hours {
     pub fn of(root: &Root) -> Hours {
         Hours {
             windows: root.windows.clone(),
-            zone: root.tz.clone(),
+            zone: root.tz,
             longest: root.max_run.map(|longest| longest.0),
         }
     }

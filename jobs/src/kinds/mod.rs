@@ -1,6 +1,7 @@
 //! The kinds of jobs: a `mod` line and an entry for each, names only, in alphabetic order.
 //! A new kind is one file (or folder) here, these two lines, and a sample in `etc/jobs/`.
 
+mod archive;
 mod convert;
 mod exec;
 mod extract;
@@ -18,6 +19,7 @@ use crate::job::Kind;
 
 /// Every built-in kind.
 pub static KINDS: &[Kind] = &[
+    Kind::of::<archive::Archive>(),
     Kind::of::<convert::Convert>(),
     Kind::of::<exec::Exec>(),
     Kind::of::<extract::Extract>(),

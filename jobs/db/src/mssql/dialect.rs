@@ -44,6 +44,10 @@ impl Dialect for Mssql {
         }
     }
 
+    fn select_locked(&self, columns: &str, table: &str, condition: &str) -> String {
+        format!("SELECT {columns} FROM {table} WITH (UPDLOCK, ROWLOCK) WHERE {condition}")
+    }
+
     fn limit(&self, query: &str, rows: u64) -> String {
         let top = top(query, self.lexis());
         if top.joined && !top.ordered {
@@ -255,6 +259,14 @@ mod tests {
              WHEN MATCHED THEN UPDATE SET [值] = s.[值] WHEN NOT MATCHED THEN INSERT ([id], [值]) VALUES (s.[id], s.[值]);"
         );
         assert!(!sql(Mode::Upsert { key: &columns }).contains("UPDATE"));
+    }
+
+    #[test]
+    fn rows_are_locked_by_a_hint() {
+        assert_eq!(
+            Mssql.select_locked("[a]", "[t]", "[a] = 1"),
+            "SELECT [a] FROM [t] WITH (UPDLOCK, ROWLOCK) WHERE [a] = 1"
+        );
     }
 
     #[test]

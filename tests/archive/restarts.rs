@@ -1,0 +1,109 @@
+//! The server is killed while rows leave, and comes back: the run fails in good time, the next one goes on.
+
+use std::time::{Duration, Instant};
+
+use super::place::Place;
+use super::{ROWS, SEED, count, each_where_it_belongs, finish, rows, start};
+use crate::lab::{Lab, PATIENCE, wait_for};
+use crate::services::Private;
+use crate::writers::Dice;
+
+/// Lets time pass: the moment of a crash is no condition that could be waited for.
+fn pass(time: Duration) {
+    let begun = Instant::now();
+    wait_for("the moment", PATIENCE, || {
+        (begun.elapsed() >= time).then_some(())
+    });
+}
+
+/// Kills the servers in turn, each in the middle of a run.
+fn crashes(from: &Private, to: &Private) {
+    let (lab, mut dice) = (Lab::new(), Dice::new(SEED));
+    let (source, target) = (
+        Place::Server(from.url.clone()),
+        Place::Server(to.url.clone()),
+    );
+    source.make_table(ROWS);
+    let table = r#"<table name="t" where="hot = 0" batch="10" pause="10ms" to="his" create="true""#;
+    let file = lab.write(
+        "archive.xml",
+        format!(
+            r#"<archive><database url="{}?connect-timeout=5s"/>{table} to-url="{}?connect-timeout=5s"/></archive>"#,
+            from.url, to.url
+        ),
+    );
+    for number in 0..count(3, 20) {
+        let server = if number % 2 == 0 { to } else { from };
+        let writer = source.disturb(ROWS, SEED + number);
+        let before = rows(&target, "his").len();
+        let mut child = start(&lab, &file);
+        wait_for("rows arrive", PATIENCE, || {
+            let ended = child.try_wait().expect("asking for the child");
+            (ended.is_some() || rows(&target, "his").len() > before).then_some(())
+        });
+        pass(Duration::from_millis(dice.throw(300)));
+        server.kill();
+        let ended = wait_for("the run ends", PATIENCE * 2, || {
+            child.try_wait().expect("asking for the child")
+        });
+        assert_ne!(
+            ended.code(),
+            Some(70),
+            "{}",
+            lab.lines("archive.log").join("\n")
+        );
+        server.revive();
+        writer.stop();
+    }
+    finish(&lab, &file);
+    each_where_it_belongs(&source, &rows(&target, "his"));
+}
+
+#[test]
+fn archive_goes_on_after_crashes_of_both_servers() {
+    let (mariadb, postgres) = (Private::start("mariadb"), Private::start("postgres"));
+    crashes(&mariadb, &postgres);
+}
+
+/// One server, one transaction a batch.
+fn crashes_alone(server: &Private) {
+    let (lab, mut dice) = (Lab::new(), Dice::new(SEED));
+    let place = Place::Server(server.url.clone());
+    place.make_table(ROWS);
+    let file = lab.write(
+        "archive.xml",
+        format!(
+            r#"<archive><database url="{}?connect-timeout=5s"/><table name="t" where="hot = 0" batch="10" pause="10ms" to="his" create="true"/></archive>"#,
+            server.url
+        ),
+    );
+    for number in 0..count(2, 20) {
+        let writer = place.disturb(ROWS, SEED + number);
+        let mut child = start(&lab, &file);
+        pass(Duration::from_millis(200 + dice.throw(500)));
+        server.kill();
+        let ended = wait_for("the run ends", PATIENCE * 2, || {
+            child.try_wait().expect("asking for the child")
+        });
+        assert_ne!(
+            ended.code(),
+            Some(70),
+            "{}",
+            lab.lines("archive.log").join("\n")
+        );
+        server.revive();
+        writer.stop();
+    }
+    finish(&lab, &file);
+    each_where_it_belongs(&place, &rows(&place, "his"));
+}
+
+#[test]
+fn archive_goes_on_after_crashes_of_mariadb() {
+    crashes_alone(&Private::start("mariadb"));
+}
+
+#[test]
+fn archive_goes_on_after_crashes_of_postgres() {
+    crashes_alone(&Private::start("postgres"));
+}
