@@ -11,10 +11,13 @@ use db::{ColumnInfo, Connection, ErrorKind, Kind, Load, Mode, TableInfo, TableNa
 /// The ledger's table in the target database.
 pub const TABLE: &str = "procctl_ledger";
 
+/// The column of a file's name: a word that some databases keep for themselves, so that it stands in quotes.
+const FILE: &str = "file";
+
 /// Its columns.
 const COLUMNS: [&str; 7] = [
     "job",
-    "file",
+    FILE,
     "hash",
     "done",
     "position",
@@ -85,14 +88,14 @@ pub fn prepare(db: &mut dyn Connection) -> db::Result<()> {
     let info = TableInfo {
         columns: vec![
             text("job", 63),
-            text("file", 255),
+            text(FILE, 255),
             text("hash", 64),
             number("done"),
             number("position"),
             number("rejected"),
             text("loaded_at", 32),
         ],
-        primary_key: ["job", "file", "hash"].map(str::to_owned).to_vec(),
+        primary_key: ["job", FILE, "hash"].map(str::to_owned).to_vec(),
         ..TableInfo::default()
     };
     let made = db.execute(&db.dialect().create_table(&table, &info), &[]);
@@ -140,8 +143,9 @@ pub fn enter(db: &mut dyn Connection, key: &Key<'_>, now: DateTime<Utc>) -> db::
 pub fn forget_others(db: &mut dyn Connection, key: &Key<'_>) -> db::Result<()> {
     let mark = |n| db.dialect().placeholder(n);
     let sql = format!(
-        "DELETE FROM {TABLE} WHERE job = {} AND file = {} AND hash <> {}",
+        "DELETE FROM {TABLE} WHERE job = {} AND {} = {} AND hash <> {}",
         mark(1),
+        db.dialect().quote(FILE),
         mark(2),
         mark(3)
     );
@@ -155,8 +159,9 @@ pub fn forget_others(db: &mut dyn Connection, key: &Key<'_>) -> db::Result<()> {
 pub fn look(db: &mut dyn Connection, key: &Key<'_>) -> db::Result<Option<Entry>> {
     let mark = |n| db.dialect().placeholder(n);
     let sql = format!(
-        "SELECT done, position, rejected FROM {TABLE} WHERE job = {} AND file = {} AND hash = {}",
+        "SELECT done, position, rejected FROM {TABLE} WHERE job = {} AND {} = {} AND hash = {}",
         mark(1),
+        db.dialect().quote(FILE),
         mark(2),
         mark(3)
     );
@@ -191,11 +196,12 @@ pub fn advance(
 ) -> db::Result<()> {
     let mark = |n| db.dialect().placeholder(n);
     let sql = format!(
-        "UPDATE {TABLE} SET done = {}, position = {}, rejected = {} WHERE job = {} AND file = {} AND hash = {}",
+        "UPDATE {TABLE} SET done = {}, position = {}, rejected = {} WHERE job = {} AND {} = {} AND hash = {}",
         u8::from(done),
         progress.position,
         progress.rejected,
         mark(1),
+        db.dialect().quote(FILE),
         mark(2),
         mark(3)
     );

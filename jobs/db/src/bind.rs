@@ -104,6 +104,7 @@ mod tests {
             hash_comments: true,
             code_in_comments: true,
             dollars: true,
+            blocks: true,
         };
         for sql in [
             "':x'",

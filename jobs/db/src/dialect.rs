@@ -201,6 +201,11 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// Whether an empty text is stored as NULL, so that a text that must not be NULL must not be empty either.
+    fn empty_is_null(&self) -> bool {
+        false
+    }
+
     /// Whether a row with a lower number can become visible after one with a higher number: several writers
     /// draw numbers in one order and commit in another.
     fn commits_late(&self) -> bool;
@@ -305,6 +310,8 @@ pub struct Lexis {
     pub code_in_comments: bool,
     /// `$tag$…$tag$` is a string, `E'…'` knows backslashes, comments nest (PostgreSQL).
     pub dollars: bool,
+    /// `BEGIN` and `DECLARE` begin a block of PL/SQL, and a line of `/` alone ends a statement (Oracle).
+    pub blocks: bool,
 }
 
 pub(crate) fn create_table<D: Dialect + ?Sized>(

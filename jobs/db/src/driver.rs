@@ -2,7 +2,9 @@
 
 #[cfg(feature = "odbc")]
 use crate::odbc;
-use crate::{Connection, Dialect, Error, ErrorKind, Result, Url, mssql, mysql, postgres, sqlite};
+use crate::{
+    Connection, Dialect, Error, ErrorKind, Result, Url, mssql, mysql, oracle, postgres, sqlite,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ pub static DRIVERS: &[Driver] = &[
     mssql::DRIVER,
     #[cfg(feature = "odbc")]
     odbc::DRIVER,
+    oracle::DRIVER,
 ];
 
 /// What a connection needs to know beside its URL. What the URL says itself goes before it.

@@ -23,12 +23,14 @@ pub mod mssql;
 pub mod mysql;
 #[cfg(feature = "odbc")]
 pub mod odbc;
+pub mod oracle;
 pub mod postgres;
 mod snapshot;
 pub mod sqlite;
 pub mod statement;
 mod suspect;
 mod tabbed;
+mod tls;
 mod transactions;
 mod url;
 pub mod words;

@@ -3,6 +3,7 @@
 
 use crate::lexer::{Closed, closed, is_word};
 use crate::{Dialect, Lexis};
+use std::ops::Range;
 
 /// So many words tell what a statement is: `CREATE OR REPLACE TEMPORARY TABLE`.
 const WORDS: usize = 6;
@@ -44,7 +45,42 @@ pub(crate) fn controls(words: &[&str]) -> bool {
 /// The head of each statement, in order.
 pub fn heads(sql: &str, lexis: Lexis) -> Vec<Head> {
     let text = opened(sql, lexis);
-    let mut heads = vec![Reading::default()];
+    let read = read(&text, lexis)
+        .into_iter()
+        .map(|(reading, _)| reading.head);
+    read.filter(|head| !head.words.is_empty()).collect()
+}
+
+/// The text of each statement, without what ends it.
+pub(crate) fn pieces(sql: &str, lexis: Lexis) -> Vec<&str> {
+    let places = read(sql, lexis).into_iter().map(|(_, place)| place);
+    places.map(|place| &sql[place]).collect()
+}
+
+/// Whether a statement of these words is a block of PL/SQL, or makes something that is one: its semicolons are its own.
+pub(crate) fn is_block(words: &[&str]) -> bool {
+    match words {
+        ["BEGIN" | "DECLARE", ..] => true,
+        ["CREATE", rest @ ..] => rest.iter().take(4).any(|word| {
+            matches!(
+                *word,
+                "FUNCTION" | "PROCEDURE" | "TRIGGER" | "PACKAGE" | "TYPE"
+            )
+        }),
+        _ => false,
+    }
+}
+
+/// Each statement's reading, and its place in the text.
+fn read(text: &str, lexis: Lexis) -> Vec<(Reading, Range<usize>)> {
+    let begin = |at| {
+        let reading = Reading {
+            blocks: lexis.blocks,
+            ..Reading::default()
+        };
+        (reading, at..text.len())
+    };
+    let mut found = vec![begin(0)];
     let (mut at, mut before) = (0, ' ');
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -52,14 +88,18 @@ pub fn heads(sql: &str, lexis: Lexis) -> Vec<Head> {
             Some(Closed::Quoted(length) | Closed::Comment(length)) => length,
             None if is_word(c) => {
                 let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                if let Some(head) = heads.last_mut() {
-                    head.take(&rest[..end]);
+                if let Some((reading, _)) = found.last_mut() {
+                    reading.take(&rest[..end]);
                 }
                 end
             }
             None => {
-                if c == ';' && heads.last().is_some_and(|head| head.depth == 0) {
-                    heads.push(Reading::default());
+                let slash = c == '/' && lexis.blocks && is_alone(text, at);
+                if let Some((reading, place)) = found.last_mut()
+                    && (slash || c == ';' && !reading.goes_on())
+                {
+                    place.end = at;
+                    found.push(begin(at + 1));
                 }
                 c.len_utf8()
             }
@@ -67,8 +107,14 @@ pub fn heads(sql: &str, lexis: Lexis) -> Vec<Head> {
         before = rest[..length].chars().next_back().unwrap_or(c);
         at += length;
     }
-    let read = heads.into_iter().map(|reading| reading.head);
-    read.filter(|head| !head.words.is_empty()).collect()
+    found
+}
+
+/// Whether nothing else stands on the line of the character there.
+fn is_alone(text: &str, at: usize) -> bool {
+    let before = text[..at].rsplit('\n').next().unwrap_or_default();
+    let after = text[at + 1..].split('\n').next().unwrap_or_default();
+    before.trim().is_empty() && after.trim().is_empty()
 }
 
 /// A statement being read.
@@ -77,9 +123,20 @@ struct Reading {
     head: Head,
     /// How many `BEGIN … END` of a body are open, in which semicolons end nothing.
     depth: usize,
+    /// Blocks go on to a line of `/` alone, or to the end of the text.
+    blocks: bool,
 }
 
 impl Reading {
+    /// Whether a semicolon ends nothing here.
+    fn goes_on(&self) -> bool {
+        if !self.blocks {
+            return self.depth > 0;
+        }
+        let words: Vec<&str> = self.head.words.iter().map(String::as_str).collect();
+        is_block(&words)
+    }
+
     fn take(&mut self, word: &str) {
         let word = word.to_ascii_uppercase();
         let words = &mut self.head.words;

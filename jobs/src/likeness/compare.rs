@@ -99,6 +99,13 @@ fn column(
             to.name, from.name
         ));
     }
+    let empties = target.dialect.empty_is_null() && !source.dialect.empty_is_null();
+    if empties && !to.nullable && matches!(wide, Type::Text(_)) {
+        told.push(format!(
+            "{} must not be NULL, and an empty text of {} is NULL there",
+            to.name, from.name
+        ));
+    }
     if matches!(wide, Type::Text(_) | Type::Own(_)) && to.kind == Kind::Text {
         collation(source, target, from, to, told);
     }
@@ -374,5 +381,20 @@ mod tests {
             found[0].contains("15 digits") && found[1].contains("looks like a number"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn an_empty_text_is_null_to_oracle() {
+        let mut source = table(&[("name", Kind::Text, "varchar(9)")], &[]);
+        let mut target = table(&[("name", Kind::Text, "VARCHAR2(9 CHAR)")], &[]);
+        source.columns[0].nullable = false;
+        let pairs = [(Some("name"), "name")];
+        assert_eq!(
+            told(("mysql", &source), ("oracle", &target), &pairs),
+            [""; 0]
+        );
+        target.columns[0].nullable = false;
+        let words = told(("mysql", &source), ("oracle", &target), &pairs).concat();
+        assert!(words.contains("an empty text of name is NULL"), "{words}");
     }
 }

@@ -94,7 +94,10 @@ pub fn draw(original: &Side<'_>, to: &dyn Dialect, wanted: &[Wanted<'_>]) -> Dra
         drawing.info.columns.push(column);
     }
     for column in &mut drawing.info.columns {
-        column.nullable &= !drawing.info.primary_key.contains(&column.name);
+        let in_key = drawing.info.primary_key.contains(&column.name);
+        // the original's texts may be empty
+        let emptied = !same && to.empty_is_null() && is_text(original, wanted, &column.name);
+        column.nullable = (column.nullable || emptied) && !in_key;
         settle_timestamp(column, to);
     }
     drawing.info.uniques = uniques;
@@ -426,5 +429,23 @@ mod tests {
             .filter(|column| column.declared.starts_with("VARCHAR"))
             .count();
         assert_eq!(short, 3);
+    }
+
+    #[test]
+    fn texts_of_oracle_may_be_empty() {
+        let mut info = flights();
+        for column in &mut info.columns {
+            column.nullable = false;
+        }
+        let side = Side {
+            dialect: dialect("postgres"),
+            info: &info,
+        };
+        let drawing = draw(&side, dialect("oracle"), &all(&info));
+        for column in &drawing.info.columns {
+            let text = column.kind == Kind::Text;
+            let in_key = drawing.info.primary_key.contains(&column.name);
+            assert_eq!(column.nullable, text && !in_key, "{column:?}");
+        }
     }
 }

@@ -130,10 +130,10 @@ const MYSQL: Words = &[
     ("inet6", Own(Some(39))),
 ];
 
-/// Oracle's DATE has a time of day; FLOAT counts binary digits.
+/// Oracle's DATE has a time of day; the number behind FLOAT counts binary digits.
 const ORACLE: Words = &[
     ("number", Decimal(None)),
-    ("float", Decimal(None)),
+    ("float", Is(Type::Decimal(None))),
     ("binary_float", Is(Type::Float(32))),
     ("binary_double", Is(Type::Float(64))),
     ("boolean", Is(Type::Bool)),
@@ -501,6 +501,29 @@ mod tests {
             let mut seen: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             seen.sort_unstable();
             assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "{database}");
+        }
+    }
+
+    #[test]
+    fn oracle_is_read_in_its_own_words() {
+        let digits = |all, behind| Type::Decimal(Some(Digits { all, behind }));
+        for (kind, declared, expected) in [
+            (Kind::Integer, "NUMBER(10)", digits(10, 0)),
+            (Kind::Decimal, "NUMBER(10,2)", digits(10, 2)),
+            (Kind::Decimal, "NUMBER", Type::Decimal(None)),
+            (Kind::Decimal, "FLOAT(126)", Type::Decimal(None)),
+            (Kind::Timestamp, "DATE", Type::Timestamp(0)),
+            (
+                Kind::Instant,
+                "TIMESTAMP(3) WITH LOCAL TIME ZONE",
+                Type::Instant(3),
+            ),
+            (Kind::Text, "VARCHAR2(20 BYTE)", Type::Text(Some(20))),
+            (Kind::Text, "NCLOB", Type::Text(None)),
+            (Kind::Blob, "RAW(16)", Type::Bytes(Some(16))),
+            (Kind::Text, "INTERVAL DAY(2) TO SECOND(6)", Type::Own(None)),
+        ] {
+            assert_eq!(read("oracle", kind, declared), expected, "{declared}");
         }
     }
 }

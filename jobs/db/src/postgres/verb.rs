@@ -5,6 +5,7 @@ use crate::Lexis;
 use crate::lexer::{closed, is_word};
 
 const LEXIS: Lexis = Lexis {
+    blocks: false,
     backslash: false,
     brackets: false,
     hash_comments: false,

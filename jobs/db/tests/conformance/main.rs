@@ -13,6 +13,7 @@ mod loading;
 mod mariadb;
 #[cfg(feature = "odbc")]
 mod odbc;
+mod oracle;
 mod place;
 mod postgresql;
 mod servers;

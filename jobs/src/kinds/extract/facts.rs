@@ -1,6 +1,6 @@
 //! What is known of the query and its cursor before rows are read: asked once a connection.
 
-use db::{Connection, Kind, TableName};
+use db::{Connection, Dialect, Kind, TableName};
 
 use super::params::Params;
 use super::query::{self, Along, Statement};
@@ -52,6 +52,18 @@ impl Facts {
             facts.filled = filled.map(|column| column.name.clone()).collect();
         }
         Ok(facts)
+    }
+
+    /// Takes the result's spelling of the columns that the job names, where the database sees no difference (Oracle).
+    pub(super) fn spell(&self, params: &mut Params, dialect: &dyn Dialect) {
+        let increment = params.increment.iter_mut().map(|given| &mut given.column);
+        for name in increment.chain(&mut params.source.key) {
+            let quoted = dialect.quote(name);
+            let mut columns = self.columns.iter();
+            if let Some(column) = columns.find(|column| dialect.quote(&column.name) == quoted) {
+                name.clone_from(&column.name);
+            }
+        }
     }
 
     /// The type of a column, in the database's own words if it has any.

@@ -44,14 +44,15 @@ pub(super) struct Extract {
 }
 
 impl Extract {
-    fn connect(&self, cx: &Context) -> Result<(Link, Facts), Error> {
+    fn connect(&mut self, cx: &Context) -> Result<(Link, Facts), Error> {
         let mut db = cx.connect_source(&self.params.source.url)?;
         let facts = Facts::learn(&mut *db, &self.params)?;
+        facts.spell(&mut self.params, db.dialect());
         Ok((db, facts))
     }
 
     /// As [`Extract::connect`], for a run: a column that the database cannot walk along is told in plain words.
-    fn connect_to_run(&self, cx: &Context) -> Result<(Link, Facts), Error> {
+    fn connect_to_run(&mut self, cx: &Context) -> Result<(Link, Facts), Error> {
         let (mut db, facts) = self.connect(cx)?;
         if let Some(increment) = &self.params.increment {
             let along = Along {

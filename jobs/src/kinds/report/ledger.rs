@@ -50,7 +50,7 @@ pub(super) fn prepare(
     }
     let mark = |n| db.dialect().placeholder(n);
     let sql = format!(
-        "INSERT INTO {TABLE} (job, part, upto, moved_at) VALUES ({}, {}, {}, '')",
+        "INSERT INTO {TABLE} (job, part, upto, moved_at) VALUES ({}, {}, {}, '-')",
         mark(1),
         mark(2),
         mark(3)

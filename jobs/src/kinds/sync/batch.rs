@@ -230,7 +230,11 @@ impl Gathering<'_, '_> {
             let mut here = Stream::start(scope, cx, reader, here)?;
             there.prepare(cx)?;
             here.prepare(cx)?;
-            let rules = rules(mapping, orders, &there.columns, &here.columns);
+            let sides = [facts.reading.dialect, facts.writing.dialect];
+            let rules = Rules {
+                empty_is_null: sides.iter().any(|dialect| dialect.empty_is_null()),
+                ..rules(mapping, orders, &there.columns, &here.columns)
+            };
             let seen = merge(cx, &rules, &mut there, &mut here, &mut |found| {
                 self.take(found)
             })?;
@@ -288,7 +292,10 @@ fn rules(
     there: &[db::Column],
     here: &[db::Column],
 ) -> Rules {
-    let is_padded = |declared: &str| declared.starts_with("char");
+    let is_padded = |declared: &str| {
+        let declared = declared.to_ascii_lowercase();
+        declared.starts_with("char") || declared.starts_with("nchar")
+    };
     let lanes = mapping
         .lanes
         .iter()
@@ -313,6 +320,7 @@ fn rules(
         key,
         compared: compared.collect(),
         constant: constant.collect(),
+        empty_is_null: false,
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Rules {
     pub(super) compared: Vec<(usize, Likeness)>,
     /// Cells of the target's rows that have one value for all.
     pub(super) constant: Vec<(usize, Likeness, String)>,
+    /// On one side an empty text is NULL.
+    pub(super) empty_is_null: bool,
 }
 
 /// A row that is not the same on both sides.
@@ -88,12 +90,15 @@ impl Rules {
     }
 
     fn differ(&self, there: OneRow<'_>, here: OneRow<'_>) -> bool {
+        let same = |likeness: &Likeness, there: Cell<'_>, here: Cell<'_>| {
+            let counts = |text: &&[u8]| !self.empty_is_null || !text.is_empty();
+            likeness.same(there.filter(counts), here.filter(counts))
+        };
         let lanes = |(lane, likeness): &(usize, Likeness)| {
-            !likeness.same(there.get(*lane), here.get(*lane))
+            !same(likeness, there.get(*lane), here.get(*lane))
         };
         let constant = |(cell, likeness, text): &(usize, Likeness, String)| {
-            let text: Cell<'_> = Some(text.as_bytes());
-            !likeness.same(text, here.get(*cell))
+            !same(likeness, Some(text.as_bytes()), here.get(*cell))
         };
         self.compared.iter().any(lanes) || self.constant.iter().any(constant)
     }
