@@ -20,6 +20,7 @@ mod ingest_faults;
 mod ingest_rejects;
 mod lab;
 mod late_commits;
+mod oracle;
 mod report;
 mod round_trip;
 mod server_faults;
