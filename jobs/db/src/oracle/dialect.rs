@@ -184,6 +184,11 @@ impl Dialect for Oracle {
         )
     }
 
+    fn inserts_locked(&self) -> bool {
+        // FOR UPDATE stands in no query within a statement
+        false
+    }
+
     fn next_number(&self, sequence: &TableName) -> Option<String> {
         Some(format!("{}.NEXTVAL", self.qualify(sequence)))
     }
