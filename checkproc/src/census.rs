@@ -157,6 +157,7 @@ pub fn children(pid: u32) -> io::Result<Vec<u32>> {
 mod tests {
     use super::*;
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn children_and_their_run_ids_are_seen() {
@@ -165,13 +166,23 @@ mod tests {
             .env("PROCCTL_RUN", "987654321")
             .spawn()
             .unwrap();
-        let census = Census::take();
-        let seen = census.find(child.id()).unwrap();
-        assert_eq!(seen.stat.ppid, std::process::id());
-        assert!(census.find(std::process::id()).unwrap().run() != Some(987_654_321));
-        // The name changes at exec, and with it the environment.
-        assert!(seen.stat.comm != "sleep" || seen.run() == Some(987_654_321));
-        assert!(children(std::process::id()).unwrap().contains(&child.id()));
+        // name and environment change at exec, one after the other; a list of children may leave one out while others end
+        let end = Instant::now() + Duration::from_secs(60);
+        let seen = |child: u32| {
+            let census = Census::take();
+            let seen = census.find(child)?;
+            assert_eq!(seen.stat.ppid, std::process::id());
+            assert!(census.find(std::process::id())?.run() != Some(987_654_321));
+            (seen.run() == Some(987_654_321)).then_some(())
+        };
+        let listed = |child: u32| {
+            let mine = children(std::process::id()).ok()?;
+            mine.contains(&child).then_some(())
+        };
+        while seen(child.id()).and_then(|()| listed(child.id())).is_none() {
+            assert!(Instant::now() < end, "not seen within a minute");
+            std::thread::yield_now();
+        }
         child.kill().unwrap();
         child.wait().unwrap();
     }
