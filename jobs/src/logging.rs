@@ -110,7 +110,12 @@ pub fn install(sink: &Sink, settings: &Path) -> Result<(), Error> {
     if loggers.is_empty() || matches!(sink, Sink::File(_)) {
         let appender = Appender::builder().build("sink", sink.appender()?);
         let root = Root::builder().appender("sink").build(LevelFilter::Info);
-        let config = Config::builder().appender(appender).build(root);
+        // it logs each diagnosis of a driver, which are errors of ours then, or none
+        let quiet = log4rs::config::Logger::builder().build("odbc_api", LevelFilter::Off);
+        let config = Config::builder()
+            .appender(appender)
+            .logger(quiet)
+            .build(root);
         let config = config.map_err(|error| Error::Internal(format!("set up logging: {error}")))?;
         loggers.push(log4rs::Logger::new(config));
     }

@@ -48,8 +48,15 @@ pub(super) fn connect(url: &Url, options: &Options) -> Result<Box<dyn Connection
         }
         Trouble::Refused(mut complaint) => {
             complaint.message = without_secrets(&complaint.message, &url.database);
+            // a general warning is what the driver manager calls a driver that it cannot load
+            let unloaded = complaint.state == "01000";
             let refused = Trouble::Refused(complaint);
-            fault(&action, Engine::Other, ErrorKind::Timeout, refused)
+            let error = fault(&action, Engine::Other, ErrorKind::Timeout, refused);
+            if unloaded {
+                error.with_kind(ErrorKind::Invalid)
+            } else {
+                error
+            }
         }
         trouble => fault(&action, Engine::Other, ErrorKind::Timeout, trouble),
     })?;

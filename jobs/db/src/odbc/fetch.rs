@@ -40,7 +40,9 @@ pub(super) fn run(
         send(Piece::End);
         return Ok(());
     };
-    let (columns, shapes): (Vec<Column>, Vec<Shape>) = match described(&mut cursor, engine) {
+    let told = described(&mut cursor, engine);
+    let told = told.and_then(|told| session.trust_names(&told).map(|()| told));
+    let (columns, shapes): (Vec<Column>, Vec<Shape>) = match told {
         Ok(told) => told.into_iter().unzip(),
         Err(trouble) => {
             leave(cursor);

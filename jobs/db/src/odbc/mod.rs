@@ -9,6 +9,8 @@
 //!   known small size are fetched by blocks; as soon as one has none, cells are fetched one by one: nothing is ever cut, and a driver
 //!   that told a wrong size is an error.
 //! - **Names of a result's columns** are what the driver tells, and MariaDB's cuts some that are not ASCII: `AS` gives them others.
+//! - **SQL that is not ASCII** is refused where it would not come through whole: unixODBC translates it for drivers without Unicode
+//!   (SQLite's) by the locale of the process, or by `IconvEncoding=UTF-8` in the driver's section of odbcinst.ini.
 //! - **Kinds of a result** are what the driver tells of it. It has no word for a time with a zone, nor for JSON; the dictionary has.
 //! - **Loading**: arrays of rows in one INSERT, within a savepoint; what is refused is split until each bad row stands alone.
 //! - **Waiting**: the connection lives on a thread of its own, as a driver's call cannot be given a deadline. PostgreSQL and MySQL are told

@@ -3,6 +3,7 @@
 use super::engine::Engine;
 use super::fault::{Complaint, Trouble, is_dead};
 use super::fetch;
+use super::shape::Shape;
 use super::stop::Kill;
 use super::value::wide;
 use crate::marks::translate;
@@ -14,7 +15,11 @@ use odbc_api::{
     Connection, ConnectionOptions, CursorImpl, Preallocated, Prepared, environment,
     handles::StatementImpl, handles::StatementRef,
 };
+use std::borrow::Cow;
 use std::time::Duration;
+
+/// What stands in the way of SQL and names that are not ASCII.
+const ASCII: &str = "this driver gets SQL and names in ASCII alone; IconvEncoding=UTF-8 in its section of odbcinst.ini helps";
 
 /// There is no such savepoint: "invalid savepoint specification".
 const NO_SAVEPOINT: &str = "3B001";
@@ -87,6 +92,9 @@ pub(super) struct Session {
     connection: Option<Connection<'static>>,
     pub(super) engine: Engine,
     pub(super) dialect: &'static dyn Dialect,
+    /// SQL comes through whole only where it is ASCII: the driver manager translates it for a driver without Unicode by the locale
+    /// of the process, which is C.
+    ascii: bool,
     /// An error ended the open transaction on the server.
     pub(super) undone: bool,
     dead: bool,
@@ -111,6 +119,7 @@ impl Session {
             connection: Some(connection),
             engine,
             dialect: engine.dialect(quote),
+            ascii: false,
             undone: false,
             dead: false,
         };
@@ -118,6 +127,7 @@ impl Session {
             session.say(&setting)?;
         }
         session.refuse_other_charsets()?;
+        session.ascii = !session.passes_whole()?;
         let mut kill = None;
         if let Some((number, sql)) = engine.kill() {
             let number = fetch::first(&mut session, number)?.unwrap_or_default();
@@ -148,6 +158,38 @@ impl Session {
         })))
     }
 
+    /// Whether SQL that is not ASCII comes through. A database that refuses the question is not trusted with it.
+    fn passes_whole(&mut self) -> Result<bool, Trouble> {
+        const PROBE: &str = "测试é";
+        let mark = if self.engine == Engine::Mssql {
+            "N"
+        } else {
+            ""
+        };
+        match fetch::first(self, &format!("SELECT {mark}'{PROBE}'")) {
+            Ok(told) => Ok(told.as_deref() == Some(PROBE)),
+            Err(Trouble::Refused(_) | Trouble::Damaged(..)) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The statement as the driver reads it.
+    fn wording<'s>(&self, sql: &'s str) -> Result<Cow<'s, str>, Trouble> {
+        if self.ascii && !sql.is_ascii() {
+            return Err(Trouble::Senseless(ASCII.to_owned()));
+        }
+        Ok(self.engine.wording(sql))
+    }
+
+    /// Refuses names of columns that may have come through otherwise than they are.
+    pub(super) fn trust_names(&self, told: &[(Column, Shape)]) -> Result<(), Trouble> {
+        let odd = told.iter().position(|(column, _)| !column.name.is_ascii());
+        match odd.filter(|_| self.ascii) {
+            Some(place) => Err(Trouble::Damaged(place, ASCII.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn connection(&self) -> Result<&Connection<'static>, Trouble> {
         self.connection
             .as_ref()
@@ -173,7 +215,7 @@ impl Session {
     /// Runs a statement of our own.
     pub(super) fn say(&mut self, sql: &str) -> Result<(), Trouble> {
         let statement = self.connection()?.preallocate()?;
-        run_direct(statement, &self.engine.wording(sql)).map(drop)
+        run_direct(statement, &self.wording(sql)?).map(drop)
     }
 
     /// Runs each statement of a text.
@@ -190,7 +232,7 @@ impl Session {
         let plain = !sql.contains('?') && translate(sql, self.dialect).1.is_none();
         if params.is_empty() && plain {
             let statement = self.connection()?.preallocate()?;
-            return run_direct(statement, &self.engine.wording(sql));
+            return run_direct(statement, &self.wording(sql)?);
         }
         let (mut prepared, bound) = self.prepare(sql, params)?;
         let rows = prepared.execute(&bound[..])?.map(leave);
@@ -214,7 +256,7 @@ impl Session {
             let why = format!("{count} parameters for other placeholders");
             return Err(Trouble::Senseless(why));
         }
-        let mut prepared = self.connection()?.prepare(&self.engine.wording(&sql))?;
+        let mut prepared = self.connection()?.prepare(&self.wording(&sql)?)?;
         let wanted = usize::from(prepared.num_params()?);
         if wanted != order.len() {
             let why = format!("{} parameters for {wanted} placeholders", order.len());
@@ -229,12 +271,10 @@ impl Session {
 
     /// Prepares a statement and lets go of it; the columns of its rows.
     pub(super) fn describe(&mut self, sql: &str, params: usize) -> Result<Vec<Column>, Trouble> {
-        let engine = self.engine;
         let (mut prepared, _) = self.prepare(sql, &vec![None; params])?;
-        Ok(super::shape::described(&mut prepared, engine)?
-            .into_iter()
-            .map(|(column, _)| column)
-            .collect())
+        let told = super::shape::described(&mut prepared, self.engine)?;
+        self.trust_names(&told)?;
+        Ok(told.into_iter().map(|(column, _)| column).collect())
     }
 
     pub(super) fn autocommit(&mut self, on: bool) -> Result<(), Trouble> {
