@@ -24,15 +24,13 @@ mod fault;
 mod fixed;
 mod jsonl;
 mod lines;
-#[cfg(test)]
-mod oddities;
 mod packing;
 mod pattern;
 mod record;
 mod rejects;
-#[cfg(test)]
-mod roundtrip;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod text;
 mod writer;
 mod xml;
@@ -50,11 +48,11 @@ pub use packing::{Compression, Packer};
 pub use pattern::Pattern;
 pub use record::Record;
 pub use rejects::{Rejects, lay_out};
-#[cfg(test)]
-pub(crate) use roundtrip::{encode_for_tests, pack_for_tests};
 pub use sheet::SheetLayout;
 #[cfg(test)]
 pub(crate) use sheet::tests::workbook as workbook_for_tests;
+#[cfg(test)]
+pub(crate) use tests::{encode_for_tests, pack_for_tests};
 pub use text::encoding_of;
 pub use writer::{Column, Form, Writer};
 

@@ -1,8 +1,5 @@
 //! What others write: foreign XML, every encoding, odd lines and quotes, markup that is none.
 
-use std::io::Cursor;
-
-use super::roundtrip::{Table, encode_for_tests, read, xml};
 use super::*;
 
 /// Columns and rows of a foreign file, bad rows as what is wrong with them.

@@ -1,0 +1,85 @@
+//! `increment`: new rows come once, and the cursor with them.
+
+use super::*;
+
+#[test]
+fn new_rows_come_once_and_the_cursor_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(dir.path(), "s.db", PLAIN);
+    let target = database(dir.path(), "t.db", PLAIN);
+    fill(&source, 50);
+    // the target has the first ten, one of them changed: they are not touched
+    target
+        .execute_batch("INSERT INTO a VALUES (10, 'own', 0, NULL)")
+        .unwrap();
+    let xml = r#"<table from="a" mode="increment"/>"#;
+    assert_eq!(job(xml).run(&mut cx).unwrap().written, 40);
+    assert_eq!(job(xml).run(&mut cx).unwrap().written, 0);
+    source
+        .execute_batch("INSERT INTO a (id) VALUES (60), (70); DELETE FROM a WHERE id = 20")
+        .unwrap();
+    let mut resident = job(xml);
+    assert_eq!(resident.run(&mut cx).unwrap().written, 2);
+    source
+        .execute_batch("INSERT INTO a (id) VALUES (71)")
+        .unwrap();
+    assert_eq!(resident.run(&mut cx).unwrap().written, 1);
+    assert_eq!(rows(&target, "SELECT count(*), max(id) FROM a"), ["44|71"]);
+    let kept = rows(
+        &target,
+        "SELECT job, part, json_extract(place, '$.last') FROM procctl_cursor",
+    );
+    assert_eq!(kept, ["test|a -> a|71"]);
+}
+
+#[test]
+fn new_rows_come_once_by_a_time_that_several_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let make = "CREATE TABLE a (at TIMESTAMP, name TEXT)";
+    let source = database(dir.path(), "s.db", make);
+    let target = database(dir.path(), "t.db", make);
+    let xml = r#"<table from="a" mode="increment" key="at"/>"#;
+    let mut written = Vec::new();
+    for more in [
+        "('2026-11-21 10:00:00', 'a')",
+        "('2026-11-21 10:00:00', 'b')",
+        "('2026-11-21 10:00:00', 'b'), ('2026-11-21 10:00:01', 'c')",
+    ] {
+        source
+            .execute_batch(&format!("INSERT INTO a VALUES {more}"))
+            .unwrap();
+        written.push(job(xml).run(&mut cx).unwrap().written);
+        assert_eq!(job(xml).run(&mut cx).unwrap().written, 0);
+    }
+    assert_eq!(written, [1, 1, 2]);
+    assert_eq!(
+        rows(&target, "SELECT name FROM a ORDER BY name"),
+        ["a", "b", "b", "c"]
+    );
+}
+
+#[test]
+fn a_row_that_is_refused_leaves_nothing_of_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(dir.path(), "s.db", PLAIN);
+    let target = database(
+        dir.path(),
+        "t.db",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL, size REAL, day DATE)",
+    );
+    fill(&source, 20);
+    source
+        .execute_batch("UPDATE a SET name = NULL WHERE id = 13")
+        .unwrap();
+    for mode in ["refresh", "increment"] {
+        let error = job(&format!(r#"<table from="a" mode="{mode}"/>"#))
+            .run(&mut cx)
+            .unwrap_err();
+        assert_eq!(error.exit_code(), 65);
+        assert!(error.chain().contains("id=13"), "{}", error.chain());
+        assert_eq!(rows(&target, "SELECT count(*) FROM a"), ["0"]);
+    }
+}
