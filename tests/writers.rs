@@ -1,8 +1,10 @@
 //! Clients that write to a server as badly as clients do: transactions that last, end in another order than they began, are rolled back, draw
 //! their number long before they write, or are committed in two steps. Each is the server's own client at the end of a shell's pipe, so that sessions really rest within transactions.
 
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::process::{Child, ChildStdin, Command, Stdio};
 
+use crate::lab::{PATIENCE, wait_for};
 use crate::services;
 
 /// A small generator of pseudo-random numbers (Marsaglia's xorshift64), so that a seed tells all.
@@ -98,6 +100,50 @@ pub(crate) fn start(
 
 fn say(sql: &str) -> String {
     format!("echo '{}'\n", sql.replace('\'', "'\\''"))
+}
+
+/// A writer that has drawn a number, and writes and commits its row when it is told to.
+pub(crate) struct Late {
+    client: Child,
+    input: ChildStdin,
+    write: String,
+}
+
+impl Late {
+    /// Draws the number: others that draw now get higher ones. The writer holds a lock of the application from then on.
+    pub(crate) fn draw(url: &str, number: u64) -> Late {
+        let (lock, held) = if is_postgres(url) {
+            let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7";
+            ("SELECT pg_advisory_lock(7);", held)
+        } else {
+            let held = "SELECT IS_USED_LOCK('late') IS NOT NULL";
+            ("SELECT GET_LOCK('late', 0);", held)
+        };
+        let mut client = services::client(url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starting a client");
+        let mut input = client.stdin.take().expect("its input is piped");
+        writeln!(input, "{}\n{lock}", draw(url)).expect("the client listens");
+        wait_for("a number is drawn", PATIENCE, || {
+            (services::ask(url, held).trim() == "1").then_some(())
+        });
+        let write = write_drawn(url, number);
+        Late {
+            client,
+            input,
+            write,
+        }
+    }
+
+    /// Writes the row under the number that was drawn.
+    pub(crate) fn commit(mut self) {
+        writeln!(self.input, "{}", self.write).expect("the client listens");
+        drop(self.input);
+        let ended = self.client.wait().expect("reaping a client");
+        assert!(ended.success(), "a late writer ended with {ended}");
+    }
 }
 
 /// Begins a transaction and draws a number without writing the row. MariaDB forgets a transaction whose first work on a table
