@@ -145,6 +145,8 @@ def ftp_server(base):
         f"""ServerName bench
 ServerType standalone
 DefaultAddress 127.0.0.1
+# not every address of this machine: the proxy has the same port on another one
+SocketBindTight on
 Port {port}
 UseIPv6 off
 UseReverseDNS off
@@ -255,16 +257,19 @@ def delayed(address, ports, server, seconds=0.01):
             for source, target in ((client, upstream), (upstream, client)):
                 threading.Thread(target=hold, args=(source, target), daemon=True).start()
 
+    # here, so that a port that is taken ends the bench, not a child that would clean up after it
+    listeners = [(socket.create_server((address, port), backlog=64), port) for port in ports]
+    bench = os.getpid()
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for port in ports:
-            listener = socket.create_server((address, port), backlog=64)
-            threading.Thread(target=accept, args=(listener, port), daemon=True).start()
-        while os.getppid() != 1:
+        for served in listeners:
+            threading.Thread(target=accept, args=served, daemon=True).start()
+        while os.getppid() == bench:
             time.sleep(0.5)
         os._exit(0)
-    time.sleep(0.5)
+    for listener, _ in listeners:
+        listener.close()
     return pid
 
 
