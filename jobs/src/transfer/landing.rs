@@ -465,6 +465,6 @@ mod tests {
                 .unwrap()
                 .is_err()
         );
-        assert_eq!(tree.list("a").unwrap(), []);
+        assert_eq!(tree.list("a").unwrap().leaf(0), None);
     }
 }

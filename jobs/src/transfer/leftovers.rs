@@ -12,14 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 pub(crate) fn sweep(tree: &Tree) -> Result<(), Error> {
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
-        let Ok(leaves) = tree.list(&folder) else {
+        let Ok(listing) = tree.list(&folder) else {
             continue;
         };
-        for leaf in leaves {
-            let path = join(&folder, &leaf.name);
+        for leaf in listing.iter() {
+            let path = join(&folder, leaf.name);
             if leaf.folder {
                 folders.push(path);
-            } else if is_temporary(&leaf.name) && is_old(tree, &path)? {
+            } else if is_temporary(leaf.name) && is_old(tree, &path)? {
                 tree.remove(&path)?;
                 log::info!("{path}: removed, a transfer that nobody continued");
             }

@@ -19,6 +19,7 @@ pub(crate) mod journal;
 pub(crate) mod landing;
 pub(crate) mod leftovers;
 pub(crate) mod link;
+pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod name;

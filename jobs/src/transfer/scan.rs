@@ -15,8 +15,9 @@ use jobfile::Patterns;
 
 use super::{
     host::Host,
+    listing::{Leaf, Listing},
     name::{Name, join},
-    tree::{Leaf, Stat, Tree},
+    tree::{Stat, Tree},
 };
 use crate::{error::Error, writers::Writers};
 
@@ -64,7 +65,9 @@ pub(crate) struct Scan {
     /// Folders still to be looked into, relative to the wanted one, with their depth.
     folders: Vec<(String, usize)>,
     here: String,
-    leaves: std::vec::IntoIter<Leaf>,
+    /// What that folder holds, and how many of its names were looked at.
+    listing: Listing,
+    at: usize,
     depth: usize,
     young: Vec<Found>,
     again: Option<(Instant, std::vec::IntoIter<Found>)>,
@@ -81,7 +84,8 @@ impl Scan {
             wanted,
             folders: vec![(String::new(), 1)],
             here: String::new(),
-            leaves: Vec::new().into_iter(),
+            listing: Listing::default(),
+            at: 0,
             depth: 1,
             young: Vec::new(),
             again: None,
@@ -121,12 +125,14 @@ impl Scan {
                 if unchanged && !self.is_written(&found.stat) {
                     return Ok(Next::File(found));
                 }
-            } else if let Some(leaf) = self.leaves.next() {
+            } else if let Some(leaf) = self.listing.leaf(self.at) {
+                let candidate = self.candidate(leaf)?;
+                self.at += 1;
                 self.seen = self.seen.wrapping_add(1);
                 if self.seen.is_multiple_of(TICK) {
                     host.tick()?;
                 }
-                if let Some(found) = self.candidate(leaf)?
+                if let Some(found) = candidate
                     && is_new(&found)
                 {
                     if self.is_settled(&found.stat) && !self.is_written(&found.stat) {
@@ -154,19 +160,15 @@ impl Scan {
         let path = join(&self.wanted.folder, &folder);
         let path = path.trim_end_matches('/');
         match self.tree.list(path) {
-            Ok(leaves) => {
-                self.leaves = leaves.into_iter();
+            Ok(listing) => {
+                self.listing = listing;
+                self.at = 0;
                 self.here = folder;
                 self.depth = depth;
                 if self.wanted.recurse && depth < DEEPEST {
-                    let below: Vec<_> = self
-                        .leaves
-                        .as_slice()
-                        .iter()
-                        .filter(|leaf| leaf.folder && !leaf.name.starts_with('.'))
-                        .collect();
-                    for leaf in below.into_iter().rev() {
-                        let name = join(&self.here, &leaf.name);
+                    let below = |leaf: &Leaf<'_>| leaf.folder && !leaf.name.starts_with('.');
+                    for leaf in self.listing.iter().rev().filter(below) {
+                        let name = join(&self.here, leaf.name);
                         if self.wanted.except.as_ref() != Some(&join(&self.wanted.folder, &name)) {
                             self.folders.push((name, depth + 1));
                         }
@@ -183,11 +185,11 @@ impl Scan {
         }
     }
 
-    fn candidate(&self, leaf: Leaf) -> Result<Option<Found>, Error> {
-        if leaf.folder || leaf.name.starts_with('.') || !self.wanted.patterns.matches(&leaf.name) {
+    fn candidate(&self, leaf: Leaf<'_>) -> Result<Option<Found>, Error> {
+        if leaf.folder || leaf.name.starts_with('.') || !self.wanted.patterns.matches(leaf.name) {
             return Ok(None);
         }
-        let Ok(name) = Name::new(join(&self.here, &leaf.name)) else {
+        let Ok(name) = Name::new(join(&self.here, leaf.name)) else {
             log::warn!("{:?}: left alone, a name that cannot be sent", leaf.name);
             return Ok(None);
         };

@@ -18,7 +18,10 @@ use rustix::{
     time::Timespec,
 };
 
-use super::name::join;
+use super::{
+    listing::{Leaf, Listing},
+    name::join,
+};
 use crate::error::Error;
 
 /// Descriptors of folders that are kept at once.
@@ -71,14 +74,6 @@ fn nanos(seconds: i64, nanos: impl TryInto<i64>) -> i64 {
     seconds
         .saturating_mul(1_000_000_000)
         .saturating_add(nanos.try_into().unwrap_or(0))
-}
-
-/// A name in a folder.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Leaf {
-    pub(crate) name: String,
-    /// Whether it is a folder; links are not.
-    pub(crate) folder: bool,
 }
 
 /// A folder with everything below it.
@@ -272,10 +267,10 @@ impl Tree {
     }
 
     /// What a folder holds, in name order. Names that are not UTF-8, and what is neither file nor folder, are left out.
-    pub(crate) fn list(&self, name: &str) -> Result<Vec<Leaf>, Error> {
+    pub(crate) fn list(&self, name: &str) -> Result<Listing, Error> {
         let folder = self.folder(name)?;
         let failed = self.failed("list", name);
-        let mut leaves = Vec::new();
+        let mut listing = Listing::default();
         for entry in Dir::read_from(&*folder).map_err(&failed)? {
             let entry = entry.map_err(&failed)?;
             let Ok(leaf) = entry.file_name().to_str() else {
@@ -295,14 +290,14 @@ impl Tree {
                 && leaf != ".."
                 && matches!(kind, FileType::RegularFile | FileType::Directory)
             {
-                leaves.push(Leaf {
-                    name: leaf.to_owned(),
+                listing.push(Leaf {
+                    name: leaf,
                     folder: kind == FileType::Directory,
                 });
             }
         }
-        leaves.sort_unstable();
-        Ok(leaves)
+        listing.sort();
+        Ok(listing)
     }
 
     /// Gives a file another name in its own folder, in place of what is there.

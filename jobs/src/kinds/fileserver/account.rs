@@ -96,7 +96,8 @@ impl Keeping<'_> {
             .look(name)?
             .is_some_and(|there| there.regular && there.size == offer.size);
         let Some(hash) = offer.hash else {
-            let unsure = large && (alike || self.account.contents().has_size(offer.size));
+            let unsure =
+                large && (alike || self.account.contents().has_size(self.tree, offer.size)?);
             return Ok(if unsure { Ruling::Hash } else { Ruling::Want });
         };
         if alike {

@@ -3,7 +3,7 @@
 //!
 //! A row is a hint, no truth: files are taken away and changed by others. Whoever uses one looks at the file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::{
     error::Error,
@@ -27,7 +27,7 @@ pub(super) struct Contents {
     prefix: String,
     short: HashSet<u64>,
     /// Sizes of large files.
-    sizes: HashMap<u64, usize>,
+    sizes: HashSet<u64>,
     fresh: usize,
 }
 
@@ -38,16 +38,30 @@ impl Contents {
             memory,
             prefix: format!("content {account} "),
             short: HashSet::new(),
-            sizes: HashMap::new(),
+            sizes: HashSet::new(),
             fresh: 0,
         };
         contents.sweep(tree)?;
         Ok(contents)
     }
 
-    /// Whether a large file of this size is here, as far as is known.
-    pub(super) fn has_size(&self, size: u64) -> bool {
-        self.sizes.contains_key(&size)
+    /// Whether a large file of this size is here, looked at this moment: to ask for the hash of one that was taken away
+    /// would have the sender read it twice.
+    pub(super) fn has_size(&mut self, tree: &Tree, size: u64) -> Result<bool, Error> {
+        if !self.sizes.contains(&size) {
+            return Ok(false);
+        }
+        let rows = format!("{}{size} ", self.prefix);
+        let mut found = false;
+        locked(&self.memory).each(&rows, &mut |row, text| {
+            let name = row[rows.len()..].split_once(' ').map(|(_, name)| name);
+            found = found || name.is_some_and(|name| is_here(tree, name, size, text));
+            Ok(())
+        })?;
+        if !found {
+            self.sizes.remove(&size);
+        }
+        Ok(found)
     }
 
     /// A name under which these bytes are here, looked at this moment.
@@ -94,7 +108,7 @@ impl Contents {
     fn note(&mut self, size: u64, hash: &Digest) {
         self.short.insert(short(hash));
         if size > SMALL {
-            *self.sizes.entry(size).or_default() += 1;
+            self.sizes.insert(size);
         }
     }
 
@@ -173,13 +187,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let tree = Tree::open(home.path()).unwrap();
         let memory: Memory = Arc::new(Mutex::new(State::fake(&FakeDisk::new(), "job")));
-        std::fs::write(home.path().join("a b"), "x").unwrap();
+        let size = SMALL + 1;
+        std::fs::write(
+            home.path().join("a b"),
+            vec![b'x'; usize::try_from(size).unwrap()],
+        )
+        .unwrap();
         let mtime = tree.look("a b").unwrap().unwrap().mtime;
         let target = Target {
             id: 0,
             name: Name::new("a b").unwrap(),
             offered: "a b".to_owned(),
-            size: 1,
+            size,
             mtime,
             mode: 0,
         };
@@ -193,16 +212,19 @@ mod tests {
         let mut contents = Contents::load(Arc::clone(&memory), "n", &tree).unwrap();
         let changes = contents.enter(&[landed], Changes::new()).unwrap();
         locked(&memory).commit(changes).unwrap();
-        let again = Contents::load(Arc::clone(&memory), "n", &tree).unwrap();
-        for contents in [&contents, &again] {
+        let mut again = Contents::load(Arc::clone(&memory), "n", &tree).unwrap();
+        for contents in [&mut contents, &mut again] {
             assert_eq!(
-                contents.find(&tree, 1, &hash).unwrap().as_deref(),
+                contents.find(&tree, size, &hash).unwrap().as_deref(),
                 Some("a b")
             );
             assert_eq!(contents.find(&tree, 2, &hash).unwrap(), None);
+            assert!(contents.has_size(&tree, size).unwrap());
+            assert!(!contents.has_size(&tree, size + 1).unwrap());
         }
         std::fs::remove_file(home.path().join("a b")).unwrap();
-        assert_eq!(contents.find(&tree, 1, &hash).unwrap(), None);
+        assert_eq!(contents.find(&tree, size, &hash).unwrap(), None);
+        assert!(!contents.has_size(&tree, size).unwrap());
         Contents::load(Arc::clone(&memory), "n", &tree).unwrap();
         assert_eq!(locked(&memory).all().unwrap(), []);
     }

@@ -112,11 +112,11 @@ fn files(tree: &Tree) -> Result<Vec<File>, Error> {
     let (mut found, mut folders) = (Vec::new(), vec![String::new()]);
     while let Some(folder) = folders.pop() {
         // folders come and go
-        let Ok(leaves) = tree.list(&folder) else {
+        let Ok(listing) = tree.list(&folder) else {
             continue;
         };
-        for leaf in leaves {
-            let path = join(&folder, &leaf.name);
+        for leaf in listing.iter() {
+            let path = join(&folder, leaf.name);
             if leaf.folder {
                 folders.push(path);
                 continue;

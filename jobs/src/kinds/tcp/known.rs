@@ -11,12 +11,14 @@ use crate::{
 
 /// Rows that are forgotten in one step.
 const STEP: usize = 10_000;
+/// In what is known of a file: it was met in this pass.
+const MET: u64 = 1;
 
 /// The known files of one put or get.
 pub(super) struct Known {
     prefix: String,
-    /// Hash of the name: hash of size and time, and whether the file was met in this pass.
-    files: HashMap<u64, (u64, bool)>,
+    /// Hash of the name: hash of size and time, and in its last bit [`MET`].
+    files: HashMap<u64, u64>,
 }
 
 impl Known {
@@ -27,7 +29,7 @@ impl Known {
             if let Some(name) = row.strip_prefix(&prefix)
                 && let Ok((size, mtime)) = serde_json::from_str(text)
             {
-                files.insert(short(name.as_bytes()), (stamp(size, mtime), false));
+                files.insert(short(name.as_bytes()), stamp(size, mtime));
             }
             Ok(())
         })?;
@@ -37,9 +39,9 @@ impl Known {
     /// Whether the file went across as it is now. It counts as met.
     pub(super) fn has(&mut self, name: &str, size: u64, mtime: i64) -> bool {
         match self.files.get_mut(&short(name.as_bytes())) {
-            Some((known, met)) => {
-                *met = true;
-                *known == stamp(size, mtime)
+            Some(known) => {
+                *known |= MET;
+                *known == stamp(size, mtime) | MET
             }
             None => false,
         }
@@ -54,13 +56,13 @@ impl Known {
         changes: Changes,
     ) -> Result<Changes, Error> {
         self.files
-            .insert(short(name.as_bytes()), (stamp(size, mtime), true));
+            .insert(short(name.as_bytes()), stamp(size, mtime) | MET);
         changes.set(&format!("{}{name}", self.prefix), &(size, mtime))
     }
 
     /// Forgets the files that were not met, after a pass that saw all there are.
     pub(super) fn forget_others(&mut self, state: &mut State) -> Result<(), Error> {
-        self.files.retain(|_, (_, met)| *met);
+        self.files.retain(|_, known| *known & MET != 0);
         loop {
             let mut gone = Vec::new();
             state.each(&self.prefix, &mut |row, _| {
@@ -82,7 +84,7 @@ impl Known {
 
     /// Whether there are files that were not met.
     pub(super) fn has_others(&self) -> bool {
-        self.files.values().any(|(_, met)| !met)
+        self.files.values().any(|known| known & MET == 0)
     }
 }
 
@@ -92,11 +94,12 @@ fn short(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(short)
 }
 
+/// A hash of size and time, its last bit left free.
 fn stamp(size: u64, mtime: i64) -> u64 {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&size.to_le_bytes());
     bytes[8..].copy_from_slice(&mtime.to_le_bytes());
-    short(&bytes)
+    short(&bytes) & !MET
 }
 
 #[cfg(test)]
