@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::chance::count;
 use crate::lab::{Lab, wait_for};
 
 /// What any of it may cost: resident memory at its peak, in KiB.
@@ -18,11 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The length of giants.
 fn giant() -> u64 {
-    if is_full() { 1 << 30 } else { 256 << 20 }
-}
-
-fn is_full() -> bool {
-    std::env::var_os("FULL").is_some()
+    count(256 << 20, 1 << 30)
 }
 
 /// What a run came to.
@@ -351,7 +348,7 @@ fn what_unpacks_without_end_is_refused_in_flat_memory() {
 fn a_file_of_any_length_passes_in_the_same_memory() {
     let lab = Lab::new();
     fs::create_dir(lab.path("raw")).expect("the input folder");
-    let rows: u64 = if is_full() { 50_000_000 } else { 300_000 };
+    let rows = count(300_000, 50_000_000);
     let mut file = BufWriter::new(fs::File::create(lab.path("raw/long.xml")).expect("a file"));
     file.write_all(b"<data>\n").expect("its beginning");
     for i in 0..rows {

@@ -7,10 +7,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, PATIENCE, wait_for};
+use crate::chance::kill_after;
+use crate::lab::Lab;
 
 /// Kills for each kind.
 const KILLS: u32 = 100;
+
+/// Rows of each file.
+const ROWS: u64 = 400;
 
 /// Runs the job to its end and says how long that took.
 fn length(lab: &Lab, file: &Path) -> Duration {
@@ -21,7 +25,7 @@ fn length(lab: &Lab, file: &Path) -> Duration {
 
 /// Starts the job and kills it after a while; the whiles walk over `length` and a bit more.
 fn kill_in_the_middle(lab: &Lab, file: &Path, number: u32, length: Duration) {
-    let mut child = lab
+    let child = lab
         .command("jobs")
         .arg("run")
         .arg(file)
@@ -31,14 +35,27 @@ fn kill_in_the_middle(lab: &Lab, file: &Path, number: u32, length: Duration) {
         .expect("starting jobs");
     // 37 and 100 have no common divisor: each hundredth of the length is met once
     let after = length * (number * 37 % KILLS) / KILLS * 11 / 10;
-    let begun = Instant::now();
-    wait_for("the moment of the kill", PATIENCE, || {
-        (begun.elapsed() >= after || child.try_wait().expect("asking for the child").is_some())
-            .then_some(())
-    });
-    // it may have ended by itself
-    let _ended = child.kill();
-    child.wait().expect("reaping the child");
+    kill_after(child, after);
+}
+
+/// Delivers files into a folder, and runs the job on them to a kill, again and again, and once to its end; the number of files.
+fn kill_often(lab: &Lab, job: &Path, folder: &str) -> u64 {
+    let mut next = 0;
+    let mut deliver = || {
+        for _ in 0..12 {
+            let rows = csv(next * ROWS, (next + 1) * ROWS);
+            lab.write(&format!("{folder}/f{next:05}.csv"), rows);
+            next += 1;
+        }
+    };
+    deliver();
+    let length = length(lab, job);
+    for number in 0..KILLS {
+        deliver();
+        kill_in_the_middle(lab, job, number, length);
+    }
+    lab.good("jobs", [Path::new("run"), job]);
+    next
 }
 
 /// A CSV file of rows `from..to`, each with its number and a text that needs care in every format.
@@ -97,29 +114,11 @@ fn convert_survives_a_hundred_kills() {
         "convert.xml",
         r#"<convert name="c"><input dir="raw" match="*.csv" done="raw/done" bad="raw/bad" stable="0s"/><format type="csv"/><output dir="out" file="ROWS" format="xml"/></convert>"#,
     );
-    let (rows, files) = (400, 12);
-    let mut next = 0;
-    let mut deliver = |count: u64| {
-        for _ in 0..count {
-            lab.write(
-                &format!("raw/f{next:05}.csv"),
-                csv(next * rows, (next + 1) * rows),
-            );
-            next += 1;
-        }
-        next
-    };
-    deliver(files);
-    let length = length(&lab, &job);
-    for number in 0..KILLS {
-        deliver(files);
-        kill_in_the_middle(&lab, &job, number, length);
-    }
-    lab.good("jobs", [Path::new("run"), &job]);
-    once_each(&ids_in_xml(&lab.path("out")), deliver(0) * rows);
+    let files = kill_often(&lab, &job, "raw");
+    once_each(&ids_in_xml(&lab.path("out")), files * ROWS);
     assert_eq!(
         fs::read_dir(lab.path("raw/done")).expect("done").count() as u64,
-        deliver(0)
+        files
     );
 }
 
@@ -137,25 +136,7 @@ fn ingest_survives(mode: &str, commit: &str) {
         "PRAGMA journal_mode=WAL; CREATE TABLE t (id INTEGER, name TEXT, value INTEGER)",
     )
     .expect("a table");
-    let (rows, files) = (400, 12);
-    let mut next = 0;
-    let mut deliver = |count: u64| {
-        for _ in 0..count {
-            lab.write(
-                &format!("in/f{next:05}.csv"),
-                csv(next * rows, (next + 1) * rows),
-            );
-            next += 1;
-        }
-        next
-    };
-    deliver(files);
-    let length = length(&lab, &job);
-    for number in 0..KILLS {
-        deliver(files);
-        kill_in_the_middle(&lab, &job, number, length);
-    }
-    lab.good("jobs", [Path::new("run"), &job]);
+    let files = kill_often(&lab, &job, "in");
     let (count, different, sum): (i64, i64, i64) = db
         .query_row(
             "SELECT count(*), count(DISTINCT id), sum(value) FROM t",
@@ -163,7 +144,7 @@ fn ingest_survives(mode: &str, commit: &str) {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .expect("counting");
-    let want = i64::try_from(deliver(0) * rows).expect("a count fits");
+    let want = i64::try_from(files * ROWS).expect("a count fits");
     assert_eq!((count, different), (want, want), "rows and different rows");
     assert_eq!(sum, 3 * want * (want - 1) / 2);
 }

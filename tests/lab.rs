@@ -13,15 +13,6 @@ use serde_json::Value;
 /// How long a story waits for anything unless it says otherwise; far above what is expected, so that a busy machine passes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many rounds a story of misfortunes has: a modest number, or with `FULL=1` as many as it takes to be sure.
-pub(crate) fn rounds(modest: u64) -> u64 {
-    if std::env::var_os("FULL").is_some() {
-        200
-    } else {
-        modest
-    }
-}
-
 /// The variables that put the clock of a program, and of it alone, ahead of the system's by what a file says (`+1d`), as often as the
 /// file says something else. What measures time that passes goes on as it did.
 pub(crate) fn false_clock(offset: &Path) -> [(&'static str, String); 5] {

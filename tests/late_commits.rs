@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::chance::count;
 use crate::lab::{Lab, PATIENCE, signal, wait_for};
 use crate::{services, writers};
 
@@ -20,11 +21,7 @@ const SEED: u64 = 20_261_121;
 
 /// How long writers are busy, and their longest delay, in milliseconds.
 fn load() -> (u64, u64) {
-    if std::env::var_os("FULL").is_some() {
-        (60_000, 3_000)
-    } else {
-        (10_000, 1_200)
-    }
+    (count(10_000, 60_000), count(1_200, 3_000))
 }
 
 /// A resident job that reads every 200 ms.

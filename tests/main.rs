@@ -5,6 +5,7 @@
 
 mod archive;
 mod attributes;
+mod chance;
 mod commands;
 mod crash;
 mod evil_input;
@@ -16,11 +17,11 @@ mod forward;
 mod ftp;
 mod hang;
 mod history;
-mod ingest_faults;
-mod ingest_rejects;
+mod ingest;
 mod lab;
 mod late_commits;
 mod oracle;
+mod place;
 mod report;
 mod round_trip;
 mod server_faults;

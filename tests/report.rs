@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::lab::{Lab, PATIENCE, wait_for};
+use crate::chance::{Dice, count, kill_after};
+use crate::lab::{Lab, PATIENCE};
 use crate::services;
 
 /// Windows before the first kill; as many come with each.
@@ -17,15 +18,6 @@ const WINDOWS: u64 = 4;
 
 /// The first of January 2026, in seconds since 1970.
 const FIRST: u64 = 1_767_225_600;
-
-/// Kills a target; there are three targets a database.
-fn kills() -> u64 {
-    if std::env::var_os("FULL").is_some() {
-        67
-    } else {
-        10
-    }
-}
 
 /// A database of the story, asked by other means than ours.
 enum Place {
@@ -155,16 +147,20 @@ fn survives(lab: &Lab, place: &Place, rows: Rows<'_>) {
     let begun = Instant::now();
     lab.good("jobs", [Path::new("run"), &file]);
     let usual = begun.elapsed();
-    let mut dice: u64 = 11;
-    for _ in 0..kills() {
+    let mut dice = Dice::new(11);
+    // there are three targets a database
+    for _ in 0..count(10, 67) {
         sell(place, upto..upto + WINDOWS);
         upto += WINDOWS;
         job(lab, place, rows, upto);
-        dice = dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let share = u32::try_from(dice >> 54).expect("ten bits");
-        kill_after(lab, &file, usual * share / 900);
+        let child = lab
+            .command("jobs")
+            .arg("run")
+            .arg(&file)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starting jobs");
+        kill_after(child, dice.part_of(usual * 8 / 7));
     }
     lab.good("jobs", [Path::new("run"), &file]);
     let want: BTreeMap<String, (u64, u64)> = (0..upto).map(|n| (hour(n), (3, 3 * n))).collect();
@@ -176,24 +172,6 @@ fn survives(lab: &Lab, place: &Place, rows: Rows<'_>) {
         Rows::Files => in_files(&lab.path("out")),
     };
     assert_eq!(found, want, "what the rows went into");
-}
-
-fn kill_after(lab: &Lab, file: &Path, after: Duration) {
-    let mut child = lab
-        .command("jobs")
-        .arg("run")
-        .arg(file)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starting jobs");
-    let begun = Instant::now();
-    wait_for("the moment of the kill", PATIENCE, || {
-        (begun.elapsed() >= after || child.try_wait().expect("asking for the child").is_some())
-            .then_some(())
-    });
-    // it may have ended by itself
-    let _ended = child.kill();
-    child.wait().expect("reaping the child");
 }
 
 /// The windows in published files; there is nothing else in their folder.

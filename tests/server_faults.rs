@@ -7,34 +7,18 @@ use std::fs;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::chance::{Dice, count, pass};
 use crate::lab::{Lab, PATIENCE, wait_for};
 use crate::late_commits::{committed, each_once, ids};
 use crate::services::{self, Private};
-use crate::writers::{self, Dice};
+use crate::writers;
 
 const SEED: u64 = 4;
-
-/// A number of the short run and of the full one.
-fn count(short: u64, full: u64) -> u64 {
-    if std::env::var_os("FULL").is_some() {
-        full
-    } else {
-        short
-    }
-}
 
 fn job(url: &str) -> String {
     format!(
         r#"<extract name="x" every="200ms" resident="true" backoff="100ms..1s"><source url="{url}?connect-timeout=2s"/><table name="late"/><increment column="id"/><output dir="out" file="L" format="csv" rows="50"/></extract>"#
     )
-}
-
-/// Lets time pass: the length of a load is no condition that could be waited for.
-fn pass(time: Duration) {
-    let begun = Instant::now();
-    wait_for("the moment", PATIENCE * 2, || {
-        (begun.elapsed() >= time).then_some(())
-    });
 }
 
 fn reap(writers: Vec<[Child; 2]>) {

@@ -4,26 +4,9 @@
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use crate::chance::Dice;
 use crate::lab::{PATIENCE, wait_for};
 use crate::services;
-
-/// A small generator of pseudo-random numbers (Marsaglia's xorshift64), so that a seed tells all.
-#[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `sides`.
-    pub(crate) fn throw(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % sides
-    }
-}
 
 /// The table that writers fill. `client_at` would be set by the client, `at` is drawn by the server.
 pub(crate) fn make_table(url: &str) {

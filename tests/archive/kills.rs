@@ -8,18 +8,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::place::Place;
-use super::{ROWS, SEED, audit, count, each_where_it_belongs, finish, last, rows, start};
-use crate::lab::{Lab, PATIENCE, signal, wait_for};
+use super::{ROWS, SEED, audit, each_where_it_belongs, finish, last, rows, start};
+use crate::chance::{Dice, count, pass};
+use crate::lab::{Lab, PATIENCE, signal};
 use crate::services;
-use crate::writers::Dice;
-
-/// Lets time pass: the moment of a kill is no condition that could be waited for.
-fn pass(time: Duration) {
-    let begun = Instant::now();
-    wait_for("the moment", PATIENCE, || {
-        (begun.elapsed() >= time).then_some(())
-    });
-}
 
 /// Runs the job again and again, each time to a kill or a stop, and once to its end; rows are changed all the time but for the last run.
 fn break_often(lab: &Lab, place: &Place, table: &str) {
@@ -93,22 +85,28 @@ fn across(from: &Place, to: &Place) {
     each_where_it_belongs(from, &rows(to, "his"));
 }
 
+/// What is in the table is hot and as it was last, and what is not was cold: those that left, with how often they were changed.
+fn each_hot_one_stayed(place: &Place) -> Vec<(u64, u64)> {
+    let (there, audit) = (rows(place, "t"), audit(place));
+    let mut left = Vec::new();
+    for id in 1..=ROWS {
+        let (version, hot) = last(&audit, id);
+        if let Some(row) = there.get(&id) {
+            let found = (row.hot, row.version);
+            assert_eq!(found, (1, version), "row {id}, seed {SEED}");
+        } else {
+            assert_eq!(hot, 0, "row {id} was hot, seed {SEED}");
+            left.push((id, version));
+        }
+    }
+    left
+}
+
 fn deleted(place: &Place) {
     let lab = Lab::new();
     place.make_table(ROWS);
     break_often(&lab, place, r#"action="delete""#);
-    let (there, audit) = (rows(place, "t"), audit(place));
-    for id in 1..=ROWS {
-        let (version, hot) = last(&audit, id);
-        match there.get(&id) {
-            Some(row) => assert_eq!(
-                (row.hot, row.version),
-                (1, version),
-                "row {id}, seed {SEED}"
-            ),
-            None => assert_eq!(hot, 0, "row {id} was hot, seed {SEED}"),
-        }
-    }
+    each_hot_one_stayed(place);
 }
 
 /// Files may have an older form of a row too, which was changed after it was written; never the same form twice.
@@ -136,23 +134,11 @@ fn exported(place: &Place) {
     }
     let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "more than once: {twice:?}, seed {SEED}");
-    let (there, audit) = (rows(place, "t"), audit(place));
-    for id in 1..=ROWS {
-        let (version, hot) = last(&audit, id);
-        match there.get(&id) {
-            Some(row) => assert_eq!(
-                (row.hot, row.version),
-                (1, version),
-                "row {id}, seed {SEED}"
-            ),
-            None => {
-                assert_eq!(hot, 0, "row {id} was hot, seed {SEED}");
-                assert!(
-                    found.contains_key(&(id, version)),
-                    "row {id} is in no file as it was last, seed {SEED}"
-                );
-            }
-        }
+    for (id, version) in each_hot_one_stayed(place) {
+        assert!(
+            found.contains_key(&(id, version)),
+            "row {id} is in no file as it was last, seed {SEED}"
+        );
     }
     let left: Vec<_> = fs::read_dir(lab.path("state"))
         .expect("the folder")

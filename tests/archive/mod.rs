@@ -30,15 +30,6 @@ struct Row {
     month: String,
 }
 
-/// A number of the short run and of the full one.
-fn count(short: u64, full: u64) -> u64 {
-    if std::env::var_os("FULL").is_some() {
-        full
-    } else {
-        short
-    }
-}
-
 /// The rows of a table that is perhaps not there.
 fn rows(place: &Place, table: &str) -> BTreeMap<u64, Row> {
     let sql = format!("SELECT id, hot, v, at FROM {table} ORDER BY id");

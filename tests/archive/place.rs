@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::chance::Dice;
 use crate::services;
-use crate::writers::Dice;
 
 /// A database.
 #[derive(Clone)]

@@ -1,19 +1,23 @@
 //! The server is killed while rows leave, and comes back: the run fails in good time, the next one goes on.
 
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::time::Duration;
 
 use super::place::Place;
-use super::{ROWS, SEED, count, each_where_it_belongs, finish, rows, start};
+use super::{ROWS, SEED, each_where_it_belongs, finish, rows, start};
+use crate::chance::{Dice, count, pass};
 use crate::lab::{Lab, PATIENCE, wait_for};
 use crate::services::Private;
-use crate::writers::Dice;
 
-/// Lets time pass: the moment of a crash is no condition that could be waited for.
-fn pass(time: Duration) {
-    let begun = Instant::now();
-    wait_for("the moment", PATIENCE, || {
-        (begun.elapsed() >= time).then_some(())
+/// Kills the server under a run, which ends as it should, and lets it come back.
+fn crash(lab: &Lab, server: &Private, child: &mut Child) {
+    server.kill();
+    let ended = wait_for("the run ends", PATIENCE * 2, || {
+        child.try_wait().expect("asking for the child")
     });
+    let log = || lab.lines("archive.log").join("\n");
+    assert_ne!(ended.code(), Some(70), "{}", log());
+    server.revive();
 }
 
 /// Kills the servers in turn, each in the middle of a run.
@@ -42,17 +46,7 @@ fn crashes(from: &Private, to: &Private) {
             (ended.is_some() || rows(&target, "his").len() > before).then_some(())
         });
         pass(Duration::from_millis(dice.throw(300)));
-        server.kill();
-        let ended = wait_for("the run ends", PATIENCE * 2, || {
-            child.try_wait().expect("asking for the child")
-        });
-        assert_ne!(
-            ended.code(),
-            Some(70),
-            "{}",
-            lab.lines("archive.log").join("\n")
-        );
-        server.revive();
+        crash(&lab, server, &mut child);
         writer.stop();
     }
     finish(&lab, &file);
@@ -81,17 +75,7 @@ fn crashes_alone(server: &Private) {
         let writer = place.disturb(ROWS, SEED + number);
         let mut child = start(&lab, &file);
         pass(Duration::from_millis(200 + dice.throw(500)));
-        server.kill();
-        let ended = wait_for("the run ends", PATIENCE * 2, || {
-            child.try_wait().expect("asking for the child")
-        });
-        assert_ne!(
-            ended.code(),
-            Some(70),
-            "{}",
-            lab.lines("archive.log").join("\n")
-        );
-        server.revive();
+        crash(&lab, server, &mut child);
         writer.stop();
     }
     finish(&lab, &file);

@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::Forward;
 use super::sender::{Sender, Word, connect, hear, hello, last_line, record, send_lines};
 use super::sink::{Mode, Sink};
-use super::{Dice, Forward};
+use crate::chance::Dice;
 use crate::lab::{PATIENCE, wait_for};
 
 #[test]
@@ -71,9 +72,9 @@ fn random_bytes_are_refused_and_harm_nobody() {
     let mut dice = Dice::thrown();
     for round in 0..200 {
         let mut stream = connect(forward.address);
-        let length = dice.below(600) + 30;
+        let length = dice.throw(600) + 30;
         let mut bytes: Vec<u8> = (0..length)
-            .map(|_| dice.below(256).to_le_bytes()[0])
+            .map(|_| dice.throw(256).to_le_bytes()[0])
             .collect();
         if round % 2 == 0 {
             // past the first byte, so that the inner parts are met too

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Forward;
 use super::sender::{connect, send_lines};
 use super::sink::{Mode, Sink};
-use super::{Forward, amount};
+use crate::chance::count;
 use crate::lab::{PATIENCE, wait_for};
 
 #[test]
@@ -15,7 +16,7 @@ fn a_centre_that_was_down_gets_everything_in_order_and_senders_are_never_cut() {
     let deliver = format!(r#"<deliver url="{}" batch="500"/>"#, sink.url);
     let mut forward = Forward::new("", r#"segment="1M" quota="4M""#, &deliver);
     forward.start();
-    let down = Duration::from_secs(amount(4, 600));
+    let down = Duration::from_secs(count(4, 600));
     let mut stream = connect(forward.address);
     let begun = Instant::now();
     let sending = thread::spawn(move || {

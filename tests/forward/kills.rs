@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Forward;
 use super::sender::Sender;
 use super::sink::{Mode, Sink};
-use super::{Dice, Forward, amount};
+use crate::chance::{Dice, count};
 use crate::lab::PATIENCE;
 
 const SENDERS: usize = 16;
@@ -41,7 +42,7 @@ fn play(deliver: &str, kills: u64) -> Vec<(u64, String)> {
             .collect();
         for _ in 0..kills {
             // from its first connection to the midst of its work
-            let life = Instant::now() + Duration::from_millis(dice.below(400));
+            let life = Instant::now() + Duration::from_millis(dice.throw(400));
             while Instant::now() < life {
                 thread::yield_now();
                 thread::sleep(Duration::from_millis(1));
@@ -117,7 +118,7 @@ fn check_each(first: &[(u64, String)]) {
 fn strictly_ordered() {
     let first = play(
         r#"<deliver url="URL" batch="50" age="5ms"/>"#,
-        amount(15, 250),
+        count(15, 250),
     );
     assert!(
         first.windows(2).all(|two| two[0].0 < two[1].0),
@@ -130,7 +131,7 @@ fn strictly_ordered() {
 fn ordered_by_key() {
     let first = play(
         r#"<deliver url="URL" order="key" key="1" workers="4" batch="50" age="5ms"/>"#,
-        amount(15, 250),
+        count(15, 250),
     );
     check_each(&first);
 }

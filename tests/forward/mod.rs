@@ -158,34 +158,3 @@ impl Drop for Forward {
         }
     }
 }
-
-/// A number from the environment: small by default, that of a full run with `FULL=1`.
-fn amount(usual: u64, full: u64) -> u64 {
-    match std::env::var_os("FULL") {
-        Some(_) => full,
-        None => usual,
-    }
-}
-
-/// A small generator (xorshift), so that a printed seed is a whole story.
-struct Dice(u64);
-
-impl Dice {
-    /// From `SEED`, or a fixed one; printed.
-    fn thrown() -> Dice {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or(20_261_121);
-        use std::io::Write as _;
-        let _unseen = writeln!(std::io::stderr(), "SEED={seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}

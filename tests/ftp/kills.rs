@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::proxy::Proxy;
 use super::{element, fill, good, leftovers, run, server, tree};
-use crate::lab::{Lab, PATIENCE, rounds, wait_for};
+use crate::chance::rounds;
+use crate::lab::{Lab, PATIENCE, wait_for};
 use crate::services::Private;
 
 /// Starts the job.

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::kills::{is_whole, start};
 use super::{element, fill, good, open_to_all, run, server, tree};
-use crate::lab::{Lab, PATIENCE, false_clock, rounds, wait_for};
+use crate::chance::rounds;
+use crate::lab::{Lab, PATIENCE, false_clock, wait_for};
 
 /// Does harm to the files of a folder while a job runs: they grow, they go, they are replaced.
 fn disturb(lab: &Lab, folder: &Path, round: u64, name: &str, content: &str) {

@@ -4,12 +4,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::chance::{self, Dice, kill_after};
 use crate::lab::{Lab, PATIENCE, wait_for};
-use crate::round_trip::{Engine, Place};
+use crate::place::{Engine, Place};
 use crate::services::{self, Private};
-use crate::writers::Dice;
 
 const SEED: u64 = 20_261_121;
 
@@ -30,25 +30,13 @@ fn table(engine: Engine) -> &'static str {
 
 /// All rows, as the database's own client shows them.
 fn rows(place: &Place) -> String {
-    let sql = "SELECT id, COALESCE(code, '~'), COALESCE(note, '~') FROM t ORDER BY id";
-    if place.engine != Engine::Sqlite {
-        return services::ask(&place.url, sql).trim().to_owned();
-    }
-    let db = rusqlite::Connection::open(&place.path).expect("the database");
-    let mut statement = db.prepare(sql).expect("a statement");
-    let line = |row: &rusqlite::Row<'_>| {
-        Ok(format!(
-            "{}|{}|{}",
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?
-        ))
+    let cells = ["id", "COALESCE(code, '~')", "COALESCE(note, '~')"];
+    let cells = match place.engine {
+        Engine::Sqlite => cells.join(" || '|' || "),
+        // their clients put the stroke between the columns
+        Engine::Postgres | Engine::Mariadb => cells.join(", "),
     };
-    let lines: Vec<String> = statement
-        .query_map([], line)
-        .expect("rows")
-        .map(|line| line.expect("a row"))
-        .collect();
+    let lines = place.lines(&format!("SELECT {cells} FROM t ORDER BY id"));
     lines.join("\n")
 }
 
@@ -289,11 +277,7 @@ fn start(lab: &Lab, file: &Path) -> Child {
 
 /// Kills the job so often while writers are busy; in the end both sides are equal.
 fn killed(from: Engine, to: Engine) {
-    let (kills, count) = if std::env::var_os("FULL").is_some() {
-        (200, 40_000)
-    } else {
-        (12, 1_500)
-    };
+    let (kills, count) = (chance::count(12, 200), chance::count(1_500, 40_000));
     let lab = Lab::new();
     let name = format!("capture_kills_{}_{}", from.name(), to.name());
     let source = Place::new(&lab, from, &format!("{name}_s"));
@@ -311,14 +295,8 @@ fn killed(from: Engine, to: Engine) {
     let mut writers = write(&source, SEED, count);
     let mut dice = Dice::new(SEED);
     for _ in 0..kills {
-        let mut child = start(&lab, &file);
-        let (begun, length) = (Instant::now(), Duration::from_millis(100 + dice.throw(500)));
-        wait_for("the moment of the kill", PATIENCE, || {
-            (begun.elapsed() >= length).then_some(())
-        });
-        // one that has ended by itself is told by its log
-        let _ended = child.kill();
-        child.wait().expect("reaping jobs");
+        let length = Duration::from_millis(100 + dice.throw(500));
+        kill_after(start(&lab, &file), length);
     }
     for writer in &mut writers {
         let ended = writer.wait().expect("reaping a client");
@@ -369,15 +347,10 @@ fn crashes_of_servers_lose_no_change() {
     capture(&lab, "install", &file);
     for (round, server) in [&target, &source].into_iter().enumerate() {
         places[0].run(&changes(Engine::Postgres, SEED, round as u64, 200));
-        let mut child = start(&lab, &file);
+        let child = start(&lab, &file);
         server.kill();
-        let begun = Instant::now();
-        wait_for("the job meets the crash", PATIENCE, || {
-            let ended = child.try_wait().expect("asking for the child").is_some();
-            (ended || begun.elapsed() > Duration::from_secs(2)).then_some(())
-        });
-        let _ended = child.kill();
-        child.wait().expect("reaping jobs");
+        // long enough for the job to meet the crash
+        kill_after(child, Duration::from_secs(2));
         server.revive();
         wait_for("the server is back", PATIENCE, || {
             services::try_ask(

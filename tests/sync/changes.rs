@@ -1,7 +1,8 @@
 //! What users meet: a source that was emptied, columns of other names, sequences, messages of what is wrong, the dry run.
 
-use super::{Engine, Place, run};
+use super::run;
 use crate::lab::Lab;
+use crate::place::{Engine, Place};
 
 #[test]
 fn a_source_that_was_emptied_empties_no_target() {

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::late::{copied, each_once, job, make_target};
-use super::{Engine, Place, count, pass, run};
+use super::run;
+use crate::chance::{Dice, count, pass};
 use crate::lab::{Lab, PATIENCE};
 use crate::late_commits::committed;
+use crate::place::{Engine, Place};
 use crate::services;
-use crate::writers::{self, Dice};
+use crate::writers;
 
 const SEED: u64 = 7;
 

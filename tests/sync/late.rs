@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 
 use nix::sys::signal::Signal;
 
-use super::count;
+use crate::chance::count;
 use crate::lab::{Lab, PATIENCE, signal, wait_for};
 use crate::late_commits::committed;
 use crate::{services, writers};

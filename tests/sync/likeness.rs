@@ -2,7 +2,8 @@
 //! for text. And what a sync says of tables that are not alike.
 
 use crate::lab::Lab;
-use crate::round_trip::{ENGINES, Engine, Place, assert_equal, csv};
+use crate::place::{ENGINES, Engine, Place};
+use crate::round_trip::{assert_equal, csv};
 use crate::services;
 
 /// A sync of one table, with what else is to be said of it.

@@ -9,90 +9,10 @@ mod link;
 mod pairs;
 mod restarts;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use crate::lab::{Lab, PATIENCE, wait_for};
-use crate::services;
-
-/// A number of the short run and of the full one, which `FULL=1` asks for.
-fn count(short: u64, full: u64) -> u64 {
-    if std::env::var_os("FULL").is_some() {
-        full
-    } else {
-        short
-    }
-}
-
-/// Lets time pass: the length of a load is no condition that could be waited for.
-fn pass(time: Duration) {
-    let begun = Instant::now();
-    wait_for("the moment", PATIENCE * 2, || {
-        (begun.elapsed() >= time).then_some(())
-    });
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Engine {
-    Postgres,
-    Mariadb,
-    Sqlite,
-}
-
-const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Mariadb, Engine::Sqlite];
-
-/// A fresh database.
-struct Place {
-    engine: Engine,
-    url: String,
-    path: PathBuf,
-}
+use crate::lab::Lab;
+use crate::place::{Engine, Place};
 
 impl Place {
-    fn new(lab: &Lab, engine: Engine, name: &str) -> Place {
-        let path = lab.path(format!("{name}.db"));
-        let url = match engine {
-            Engine::Postgres => services::database(services::postgres(), name),
-            Engine::Mariadb => services::database(services::mariadb(), name),
-            Engine::Sqlite => format!("sqlite:{}", path.display()),
-        };
-        let place = Place { engine, url, path };
-        if engine == Engine::Sqlite {
-            place.run("PRAGMA journal_mode=WAL");
-        }
-        place
-    }
-
-    fn sqlite(&self) -> rusqlite::Connection {
-        let db = rusqlite::Connection::open(&self.path).expect("the database");
-        db.busy_timeout(PATIENCE).expect("a time limit");
-        db
-    }
-
-    fn run(&self, sql: &str) {
-        if self.engine == Engine::Sqlite {
-            self.sqlite().execute_batch(sql).expect("a statement");
-        } else {
-            services::ask(&self.url, sql);
-        }
-    }
-
-    /// The first column of a query's rows.
-    fn lines(&self, sql: &str) -> Vec<String> {
-        if self.engine != Engine::Sqlite {
-            return services::ask(&self.url, sql)
-                .lines()
-                .map(str::to_owned)
-                .collect();
-        }
-        let db = self.sqlite();
-        let mut statement = db.prepare(sql).expect("a query");
-        let found = statement
-            .query_map([], |row| row.get::<_, String>(0))
-            .expect("rows");
-        found.map(|line| line.expect("text")).collect()
-    }
-
     /// A table that every database can have; its every type is one that they spell differently.
     fn make(&self, table: &str) {
         let [moment, flag, bytes] = match self.engine {
@@ -129,16 +49,9 @@ impl Place {
 
     fn insert(&self, table: &str, ids: impl Iterator<Item = u64>, salt: u64) {
         let rows: Vec<String> = ids.map(|id| self.values(id, salt)).collect();
-        let names = match self.engine {
-            Engine::Mariadb => "SET NAMES utf8mb4; ",
-            _ => "",
-        };
         // a client takes only so much from its command line
         for some in rows.chunks(500) {
-            self.run(&format!(
-                "{names}INSERT INTO {table} VALUES {}",
-                some.join(", ")
-            ));
+            self.run(&format!("INSERT INTO {table} VALUES {}", some.join(", ")));
         }
     }
 
@@ -181,16 +94,11 @@ impl Place {
             Engine::Mariadb => "CAST(id AS CHAR)",
             _ => "CAST(id AS TEXT)",
         };
-        let names = if self.engine == Engine::Mariadb {
-            "SET NAMES utf8mb4; "
-        } else {
-            ""
-        };
         let line = match self.engine {
             Engine::Mariadb => format!("CONCAT_WS(' ', {id}, {})", parts.join(", ")),
             _ => format!("{id} || ' ' || {}", parts.join(" || ' ' || ")),
         };
-        self.lines(&format!("{names}SELECT {line} FROM {table} ORDER BY id"))
+        self.lines(&format!("SELECT {line} FROM {table} ORDER BY id"))
     }
 }
 

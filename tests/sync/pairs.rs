@@ -1,7 +1,8 @@
 //! Each mode between each two of the three databases: what is there in the end is what the source has, and what is equal is known to be.
 
-use super::{ENGINES, Place, run};
+use super::run;
 use crate::lab::Lab;
+use crate::place::{ENGINES, Place};
 
 #[test]
 fn every_mode_between_every_two_databases() {

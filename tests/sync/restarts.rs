@@ -4,11 +4,11 @@ use std::process::Child;
 use std::time::Duration;
 
 use super::late::{each_once, job, make_target};
-use super::{count, pass};
+use crate::chance::{Dice, count, pass};
 use crate::lab::{Lab, PATIENCE, wait_for};
 use crate::late_commits::committed;
 use crate::services::{self, Private};
-use crate::writers::{self, Dice};
+use crate::writers;
 
 const SEED: u64 = 11;
 

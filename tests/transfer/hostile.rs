@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::misfortune::full;
 use super::site::{self, Site, content, files};
+use crate::chance::count;
 use crate::lab::{PATIENCE, wait_for};
 
 fn stranger(site: &Site) -> TcpStream {
@@ -78,7 +78,7 @@ fn wrong_keys_are_refused_and_the_right_one_still_works() {
             r#"<get from="." to="in"/>"#,
         ),
     );
-    for _ in 0..if full() { 1000 } else { 25 } {
+    for _ in 0..count(25, 1000) {
         assert_eq!(site.run(&job).status.code(), Some(77));
     }
     serves(&site, 1);
@@ -124,9 +124,7 @@ fn a_login_that_was_heard_is_worth_nothing_later() {
 #[test]
 fn idle_connections_do_not_keep_others_out() {
     let site = Site::new();
-    let crowd: Vec<TcpStream> = (0..if full() { 1000 } else { 300 })
-        .map(|_| stranger(&site))
-        .collect();
+    let crowd: Vec<TcpStream> = (0..count(300, 1000)).map(|_| stranger(&site)).collect();
     serves(&site, 1);
     let memory = || {
         let status =

@@ -5,41 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use super::site::{Site, files};
-use crate::lab::{PATIENCE, rounds, wait_for};
-
-/// Whether the long version is asked for.
-pub(super) fn full() -> bool {
-    std::env::var_os("FULL").is_some()
-}
-
-/// Numbers by chance; the seed is printed.
-pub(super) struct Chance(u64);
-
-impl Chance {
-    pub(super) fn new() -> Chance {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or_else(|| {
-                SystemTime::now()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .map_or(1, |now| u64::from(now.subsec_nanos()))
-            });
-        let _unseen =
-            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SEED={seed}\n"));
-        Chance(seed.wrapping_mul(2) | 1)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 8) % end.max(1)
-    }
-}
+use crate::chance::{Dice, pass_beside, rounds};
+use crate::lab::{PATIENCE, wait_for};
 
 pub(super) fn start(site: &Site, job: &Path) -> Child {
     let mut command = site.lab.command("jobs");
@@ -49,14 +19,6 @@ pub(super) fn start(site: &Site, job: &Path) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command.spawn().expect("starting a client")
-}
-
-pub(super) fn let_pass(child: &mut Child, long: Duration) {
-    let begun = Instant::now();
-    wait_for("the moment of the misfortune", PATIENCE, || {
-        (begun.elapsed() >= long || child.try_wait().expect("asking for the child").is_some())
-            .then_some(())
-    });
 }
 
 /// Takes everything that shows in a folder, as a reader does: each file must be whole, and none may come twice.
@@ -77,10 +39,10 @@ fn survive(
     site: &mut Site,
     (from, to): (&str, &str),
     job: &Path,
-    mut harm: impl FnMut(&mut Site, &mut Child, &mut Chance),
+    mut harm: impl FnMut(&mut Site, &mut Child, &mut Dice),
     count: u64,
 ) {
-    let mut chance = Chance::new();
+    let mut dice = Dice::thrown();
     let (mut all, mut taken) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..count {
         let sizes: Vec<usize> = (0..40)
@@ -88,13 +50,13 @@ fn survive(
                 if n < 2 {
                     3_000_000
                 } else {
-                    usize::try_from(chance.below(9_000)).unwrap_or(0)
+                    usize::try_from(dice.throw(9_000)).unwrap_or(0)
                 }
             })
             .collect();
         all.extend(site.fill(from, round + 1, &sizes));
         let mut child = start(site, job);
-        harm(site, &mut child, &mut chance);
+        harm(site, &mut child, &mut dice);
         let _ended = child.kill();
         child.wait().expect("reaping a client");
         take(&site.lab.path(to), &all, &mut taken);
@@ -118,8 +80,8 @@ pub(super) const PUT: &str =
 pub(super) const GET: &str =
     r#"<get from="vip" to="in" recurse="true" then="delete" stable="0s" sync="false"/>"#;
 
-fn soon(chance: &mut Chance) -> Duration {
-    Duration::from_millis(chance.below(160))
+fn soon(dice: &mut Dice) -> Duration {
+    Duration::from_millis(dice.throw(160))
 }
 
 #[test]
@@ -130,7 +92,7 @@ fn a_client_that_is_killed_putting() {
         &mut site,
         ("out", "xfer/vip"),
         &job,
-        |_, child, chance| let_pass(child, soon(chance)),
+        |_, child, dice| pass_beside(child, soon(dice)),
         rounds(10),
     );
 }
@@ -143,17 +105,17 @@ fn a_client_that_is_killed_getting() {
         &mut site,
         ("xfer/vip", "in"),
         &job,
-        |_, child, chance| let_pass(child, soon(chance)),
+        |_, child, dice| pass_beside(child, soon(dice)),
         rounds(10),
     );
 }
 
-fn server_dies(site: &mut Site, child: &mut Child, chance: &mut Chance) {
-    let_pass(child, soon(chance));
+fn server_dies(site: &mut Site, child: &mut Child, dice: &mut Dice) {
+    pass_beside(child, soon(dice));
     site.kill();
     site.start();
     // the client notices, or is through
-    let_pass(child, Duration::from_secs(20));
+    pass_beside(child, Duration::from_secs(20));
 }
 
 #[test]
@@ -174,9 +136,9 @@ fn a_connection_that_is_cut_at_any_byte() {
         ("pull", GET, "xfer/vip", "in"),
     ] {
         let job = site.job_at(name, proxy.port, inside);
-        let cut = |_: &mut Site, child: &mut Child, chance: &mut Chance| {
-            proxy.cut_after(chance.below(7_000_000));
-            let_pass(child, Duration::from_secs(30));
+        let cut = |_: &mut Site, child: &mut Child, dice: &mut Dice| {
+            proxy.cut_after(dice.throw(7_000_000));
+            pass_beside(child, Duration::from_secs(30));
         };
         survive(&mut site, (from, to), &job, cut, rounds(10));
         proxy.cut_after(u64::MAX);

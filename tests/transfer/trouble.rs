@@ -7,17 +7,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::misfortune::{Chance, GET, PUT, let_pass, start};
+use super::misfortune::{GET, PUT, start};
 use super::site::{Site, content, files};
-use crate::lab::{false_clock, rounds};
+use crate::chance::{Dice, pass_beside, rounds};
+use crate::lab::false_clock;
 
 /// Does harm to the files of a folder while a client works.
-fn disturb(site: &Site, folder: &str, child: &mut Child, chance: &mut Chance) {
+fn disturb(site: &Site, folder: &str, child: &mut Child, dice: &mut Dice) {
     while child.try_wait().expect("asking for the child").is_none() {
-        let sort = ["big", "small"][usize::from(chance.below(2) == 0)];
-        let name = format!("{sort}{}.bin", chance.below(4));
+        let sort = ["big", "small"][usize::from(dice.throw(2) == 0)];
+        let name = format!("{sort}{}.bin", dice.throw(4));
         let path = site.lab.path(folder).join(&name);
-        match chance.below(3) {
+        match dice.throw(3) {
             // in place, as a careless writer does
             0 => drop(
                 fs::OpenOptions::new()
@@ -28,17 +29,17 @@ fn disturb(site: &Site, folder: &str, child: &mut Child, chance: &mut Chance) {
             1 => drop(fs::remove_file(&path)),
             _ => drop(site.lab.write(
                 &format!("{folder}/{name}"),
-                content(chance.below(1000), 3_000_000),
+                content(dice.throw(1000), 3_000_000),
             )),
         }
-        let_pass(child, Duration::from_millis(chance.below(15)));
+        pass_beside(child, Duration::from_millis(dice.throw(15)));
     }
 }
 
 #[test]
 fn files_that_change_or_go_while_they_are_moved() {
     let site = Site::new();
-    let mut chance = Chance::new();
+    let mut dice = Dice::thrown();
     for (name, inside, from, to) in [
         (
             "push",
@@ -63,7 +64,7 @@ fn files_that_change_or_go_while_they_are_moved() {
                     .write(&format!("{from}/small{n}.bin"), content(seed, 4_000));
             }
             let mut child = start(&site, &job);
-            disturb(&site, from, &mut child, &mut chance);
+            disturb(&site, from, &mut child, &mut dice);
         }
         site.good(&job);
         let (here, there) = (files(&site.lab.path(from)), files(&site.lab.path(to)));
@@ -214,7 +215,7 @@ fn a_clock_that_steps_loses_and_doubles_nothing() {
                     break;
                 }
                 site.lab.write("offset", step);
-                let_pass(&mut child, Duration::from_millis(15));
+                pass_beside(&mut child, Duration::from_millis(15));
             }
             assert!(
                 child.wait().expect("its end").success(),
