@@ -75,6 +75,36 @@ fn every_sample_is_a_file_in_etc_and_makes_a_job() {
 }
 
 #[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let told = |text: &str| {
+        let file = JobFile::from_text(Path::new("a.xml"), text.as_bytes()).unwrap();
+        let kind = KINDS.iter().find(|kind| kind.name == file.kind).unwrap();
+        (kind.make)(&file).map(drop).unwrap_err().to_string()
+    };
+    for (text, place) in [
+        (
+            "<ftp><server host='h' user='u' password='p'/>\n<put from='a' to='/a'/>\n<put from='b' to='/b' then='burn'/></ftp>",
+            "a.xml:3:23: `put[2].then`: ",
+        ),
+        (
+            "<ftp><server host='h' user='u' password='p'/>\n <get from='/a' to=''/></ftp>",
+            "a.xml:2:17: `get[1].to`: ",
+        ),
+        (
+            "<fetch>\n<get url='http://h/a' to='in'/>\n<get url='gopher://h/b' to='in'/></fetch>",
+            "a.xml:3:6: `get[2].url`: ",
+        ),
+        (
+            "<sweep>\n<files dir='log' match='*' older='1d' action='gzip'/>\n<files dir='/proc' match='*' older='1d' action='gzip'/></sweep>",
+            "a.xml:3:8: `files[2].dir`: ",
+        ),
+    ] {
+        let told = told(text);
+        assert!(told.starts_with(place), "{told}");
+    }
+}
+
+#[test]
 fn what_new_prints_makes_a_job() {
     for kind in KINDS {
         let text = list::template_of(kind).unwrap();

@@ -92,7 +92,7 @@ impl Params {
         }
         for (i, get) in self.gets.iter().enumerate() {
             get.check()
-                .map_err(|(name, why)| Invalid::new(format!("get[{i}].{name}"), why))?;
+                .map_err(|(name, why)| Invalid::new(format!("get[{}].{name}", i + 1), why))?;
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ impl Ftp {
                         }
                     }
                     Err(error @ Error::Data(_)) => {
-                        report.problem(format!("get[{i}].from"), error.chain())
+                        report.problem(format!("get[{}].from", i + 1), error.chain())
                     }
                     Err(error) => return Err(error),
                 }
@@ -163,7 +163,7 @@ impl Ftp {
                     .is_some_and(|meta| meta.folder)
                 {
                     report.problem(
-                        format!("put[{i}].from"),
+                        format!("put[{}].from", i + 1),
                         format_args!("there is no folder {}", cx.path(&put.from).display()),
                     );
                     continue;

@@ -215,7 +215,7 @@ impl Params {
         }
         for (i, get) in self.gets.iter().enumerate() {
             check_move(
-                &format!("get[{i}]"),
+                &format!("get[{}]", i + 1),
                 &get.from,
                 &get.to,
                 &get.then,
@@ -224,7 +224,7 @@ impl Params {
         }
         for (i, put) in self.puts.iter().enumerate() {
             check_move(
-                &format!("put[{i}]"),
+                &format!("put[{}]", i + 1),
                 &put.from,
                 &put.to,
                 &put.then,

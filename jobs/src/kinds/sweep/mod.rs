@@ -81,7 +81,7 @@ impl Job for Sweep {
             let root = walk::root(cx, files)?;
             if !cx.disk().look(&root)?.is_some_and(|meta| meta.folder) {
                 report.problem(
-                    format!("files[{i}].dir"),
+                    format!("files[{}].dir", i + 1),
                     format_args!("there is no folder {}", root.display()),
                 );
                 continue;

@@ -76,7 +76,7 @@ impl Params {
         for (i, files) in self.files.iter().enumerate() {
             if files.dir.is_empty() || is_refused(Path::new(&files.dir)) {
                 return Err(Invalid::new(
-                    format!("files[{i}].dir"),
+                    format!("files[{}].dir", i + 1),
                     format!("`{}` is not to be swept", files.dir),
                 ));
             }
