@@ -59,7 +59,6 @@ impl Block {
     }
 
     /// How many cells a row has.
-    #[cfg(feature = "odbc")]
     pub(crate) fn width(&self) -> usize {
         self.width
     }

@@ -36,6 +36,13 @@ pub(crate) fn configuration(url: &Url, options: &Options) -> Result<ClientConfig
     Ok(config.with_no_client_auth())
 }
 
+/// Sets the process's provider, of which some drivers make their TLS; where main did it, that one stays.
+pub(crate) fn install_provider() {
+    if aws_lc_rs::default_provider().install_default().is_err() {
+        log::trace!("the process has its TLS provider already");
+    }
+}
+
 fn read_roots(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let text = std::fs::read(path).map_err(|error| error.to_string())?;

@@ -53,6 +53,23 @@ pub enum Tls {
 }
 
 impl Url {
+    /// What the first host gives that `enter` reaches; else the error of the last one that was tried.
+    pub(crate) fn first_host<T>(&self, mut enter: impl FnMut(&Host) -> Result<T>) -> Result<T> {
+        let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {self}"))
+            .because("the URL names no host");
+        for host in &self.hosts {
+            match enter(host) {
+                Ok(entered) => return Ok(entered),
+                Err(error) => last = error,
+            }
+            // another host would say the same of a wrong password or a missing database
+            if !last.is_transient() && last.kind() != ErrorKind::Other {
+                break;
+            }
+        }
+        Err(last)
+    }
+
     /// Takes a URL apart.
     ///
     /// `scheme://user:password@host:port,host:port/database?parameters`, or `scheme:rest?parameters` for files;

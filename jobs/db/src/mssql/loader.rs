@@ -4,8 +4,8 @@ use super::fault::Trouble;
 use super::link::Link;
 use super::plan::{POINT, Plan};
 use super::stage::load;
-use crate::block::Block;
-use crate::{Cell, Error, ErrorKind, Loaded, Loader, Reject, Result};
+use crate::gathering::{Gathering, log_left_behind};
+use crate::{Cell, Error, Loaded, Loader, Reject, Result};
 
 /// How many rows and bytes go to the server at once.
 const ROWS: usize = 10_000;
@@ -14,13 +14,7 @@ const BYTES: usize = 4 << 20;
 pub(super) struct MssqlLoader<'c> {
     link: &'c mut Link,
     plan: Plan,
-    block: Block,
-    /// Which push brought the block's first row.
-    first: u64,
-    pushed: u64,
-    rows: u64,
-    skipped: u64,
-    rejects: Vec<Reject>,
+    gathering: Gathering,
     /// The transaction is the loader's own, not its caller's.
     own: bool,
     open: bool,
@@ -35,13 +29,8 @@ impl<'c> MssqlLoader<'c> {
         begun.map_err(|trouble| link.fault(&plan.action, trouble))?;
         Ok(MssqlLoader {
             link,
-            block: Block::new(plan.targets.len()),
+            gathering: Gathering::new(plan.targets.len()),
             plan,
-            first: 0,
-            pushed: 0,
-            rows: 0,
-            skipped: 0,
-            rejects: Vec::new(),
             own: !within,
             open: true,
         })
@@ -52,44 +41,26 @@ impl<'c> MssqlLoader<'c> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        if self.block.rows() == 0 {
+        let Some(block) = self.gathering.take() else {
             return Ok(());
-        }
-        let block = std::mem::replace(&mut self.block, Block::new(self.plan.targets.len()));
+        };
         let outcome = load(self.link, &self.plan, &block).map_err(|trouble| self.fault(trouble))?;
-        self.rows += outcome.rows;
-        self.skipped += outcome.skipped;
-        for (place, error) in outcome.rejects {
-            let ordinal = self.first + u64::try_from(place).unwrap_or(0);
-            self.rejects
-                .push(Reject::new(ordinal, &block.row(place), error));
-        }
-        self.first = self.pushed;
+        self.gathering.settle(&block, outcome);
         Ok(())
     }
 }
 
 impl Loader for MssqlLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        if row.len() != self.plan.targets.len() {
-            return Err(
-                Error::new(ErrorKind::Invalid, &self.plan.action).because(format!(
-                    "a row of {} cells for {} columns",
-                    row.len(),
-                    self.plan.targets.len()
-                )),
-            );
-        }
-        self.block.push(row);
-        self.pushed += 1;
-        if self.block.rows() >= ROWS || self.block.size() >= BYTES {
+        self.gathering.push(row, &self.plan.action)?;
+        if self.gathering.has(ROWS, BYTES) {
             self.flush()?;
         }
         Ok(())
     }
 
     fn rejects(&mut self) -> Vec<Reject> {
-        std::mem::take(&mut self.rejects)
+        self.gathering.rejects()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
@@ -99,11 +70,7 @@ impl Loader for MssqlLoader<'_> {
             done.map_err(|trouble| self.fault(trouble))?;
         }
         self.open = false;
-        Ok(Loaded {
-            rows: self.rows,
-            skipped: self.skipped,
-            rejects: std::mem::take(&mut self.rejects),
-        })
+        Ok(self.gathering.loaded())
     }
 }
 
@@ -120,11 +87,7 @@ impl Drop for MssqlLoader<'_> {
             format!("IF XACT_STATE() = 1 ROLLBACK TRANSACTION {POINT}")
         };
         if let Err(trouble) = self.link.say(&undo) {
-            let error = self.fault(trouble);
-            log::error!(
-                "{error}, taking back an unfinished load: {:?}",
-                std::error::Error::source(&error)
-            );
+            log_left_behind(&self.fault(trouble));
         }
     }
 }

@@ -24,29 +24,13 @@ const MOVES: usize = 3;
 /// A session with the first of the URL's hosts that takes it, ready for statements.
 pub(super) fn open(url: &Url, options: &Options, busy: Duration) -> Result<Link> {
     let plan = Plan::read(url, options)?;
-    // the driver makes its TLS of the process's provider; it is set already where main did it
-    if rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .is_err()
-    {
-        log::trace!("the process has its TLS provider already");
-    }
-    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
-        .because("the URL names no host");
-    for host in &url.hosts {
-        match enter(&plan, options, busy, host) {
-            Ok(link) => return Ok(link),
-            Err(trouble) => {
-                let at = format!("connecting to {url} at {host}");
-                last = fault(at, ErrorKind::Timeout, trouble);
-            }
-        }
-        // another host would say the same of a wrong password or a missing database
-        if !last.is_transient() && last.kind() != ErrorKind::Other {
-            break;
-        }
-    }
-    Err(last)
+    crate::tls::install_provider();
+    url.first_host(|host| {
+        enter(&plan, options, busy, host).map_err(|trouble| {
+            let at = format!("connecting to {url} at {host}");
+            fault(at, ErrorKind::Timeout, trouble)
+        })
+    })
 }
 
 /// What of the URL goes into every attempt.

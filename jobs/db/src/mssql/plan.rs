@@ -5,8 +5,9 @@
 
 use super::dialect::Mssql;
 use super::target::Target;
+use crate::keys::places;
 use crate::suspect::Suspicion;
-use crate::{ColumnInfo, Dialect, Error, ErrorKind, Load, Mode, Result, TableInfo};
+use crate::{ColumnInfo, Dialect, Load, Mode, Result, TableInfo};
 use std::ops::Range;
 
 /// The temporary table, and the column of a row's number within derived tables.
@@ -40,36 +41,15 @@ impl Plan {
     pub(super) fn new(into: &Load<'_>, info: &TableInfo, action: String) -> Result<Self> {
         let columns: Vec<&ColumnInfo> = info.resolve(into.columns, &action)?;
         let targets: Vec<Target> = columns.iter().map(|column| Target::new(column)).collect();
-        let place = |name: &String| {
-            targets
-                .iter()
-                .position(|target| Mssql.same_name(&target.name, name))
-        };
-        let keys = std::iter::once(&info.primary_key)
-            .chain(&info.uniques)
-            .filter(|key| !key.is_empty())
-            .filter_map(|key| {
-                Some((
-                    key.join(", "),
-                    key.iter().map(place).collect::<Option<_>>()?,
-                ))
-            })
-            .collect();
+        let brought: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let way = match into.mode {
             Mode::Append => Way::Append,
             Mode::Skip => Way::Skip,
-            Mode::Upsert { key } => {
-                let places: Option<Vec<usize>> = key.iter().map(place).collect();
-                let places = places.filter(|places| !places.is_empty());
-                Way::Upsert(places.ok_or_else(|| {
-                    Error::new(ErrorKind::Invalid, &action)
-                        .because("the rows do not bring the columns of the key")
-                })?)
-            }
+            Mode::Upsert { key } => Way::Upsert(places(key, &brought, &action)?),
         };
         Ok(Plan {
             suspicion: Suspicion::new(&columns),
-            keys,
+            keys: info.keys_among(&brought),
             way,
             table: Mssql.qualify(into.table),
             targets,

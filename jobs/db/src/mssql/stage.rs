@@ -5,17 +5,9 @@ use super::fault::{Trouble, fault, is_of_a_row};
 use super::link::Link;
 use super::plan::{Plan, STAGE, Way};
 use crate::block::Block;
+use crate::gathering::Outcome;
 use crate::{Cell, Constraint, Error, ErrorKind};
 use std::ops::Range;
-
-/// What became of some rows.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) rows: u64,
-    pub(super) skipped: u64,
-    /// Bad ones, by their place in the block.
-    pub(super) rejects: Vec<(usize, Error)>,
-}
 
 /// Loads a block.
 pub(super) fn load(link: &mut Link, plan: &Plan, block: &Block) -> Result<Outcome, Trouble> {

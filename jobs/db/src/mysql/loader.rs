@@ -5,6 +5,7 @@ use super::fault::{fault, lost_thread};
 use super::link::Link;
 use super::plan::Plan;
 use super::sorter::Sorter;
+use crate::gathering::{check_width, log_left_behind};
 use crate::tabbed::Chunk;
 use crate::{Cell, Error, ErrorKind, Load, Loaded, Loader, Reject, Result, TableInfo};
 use std::borrow::Cow;
@@ -262,11 +263,7 @@ fn take(sorter: &mut Sorter, mut batch: Batch) -> Sorted {
 impl Loader for MysqlLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         let plan = Arc::clone(&self.plan);
-        if row.len() != plan.targets.len() {
-            let (cells, columns) = (row.len(), plan.targets.len());
-            return Err(Error::new(ErrorKind::Invalid, &plan.action)
-                .because(format!("a row of {cells} cells for {columns} columns")));
-        }
+        check_width(row, plan.targets.len(), &plan.action)?;
         let ordinal = self.pushed;
         self.pushed += 1;
         let mut as_it_is = true;
@@ -364,10 +361,7 @@ impl Drop for MysqlLoader<'_> {
             .come_home()
             .and_then(|sorter| self.settle(sorter, false));
         if let Err(error) = undone {
-            log::error!(
-                "{error}, taking back an unfinished load: {:?}",
-                std::error::Error::source(&error)
-            );
+            log_left_behind(&error);
         }
     }
 }

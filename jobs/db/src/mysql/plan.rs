@@ -3,8 +3,9 @@
 
 use super::dialect::Mysql;
 use super::target::Target;
+use crate::keys::{no_key, places};
 use crate::suspect::Suspicion;
-use crate::{ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Mode, Result, TableInfo};
+use crate::{ColumnInfo, Dialect, Kind, Load, Mode, Result, TableInfo};
 
 /// What becomes of a row whose key is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +52,12 @@ impl Plan {
             Mode::Append => {}
             Mode::Skip => way = Way::Skip,
             Mode::Upsert { key } => {
-                further_keys = check_key(key, &info, &action)?;
-                way = Way::Upsert(places(key, &targets, &action)?);
+                if !info.is_key(key) {
+                    return Err(no_key(key, &action));
+                }
+                further_keys = info.keys().count() > 1;
+                let brought: Vec<&str> = names.iter().map(String::as_str).collect();
+                way = Way::Upsert(places(key, &brought, &action)?);
             }
         }
         Ok(Plan {
@@ -159,50 +164,7 @@ impl Plan {
 
     /// Each key whose columns the rows bring: its name for messages, and its places in a row.
     pub(super) fn keys(&self) -> Vec<(String, Vec<usize>)> {
-        let place = |name: &String| self.targets.iter().position(|target| target.name == *name);
-        std::iter::once(&self.info.primary_key)
-            .chain(&self.info.uniques)
-            .filter(|key| !key.is_empty())
-            .filter_map(|key| {
-                Some((
-                    key.join(", "),
-                    key.iter().map(place).collect::<Option<_>>()?,
-                ))
-            })
-            .collect()
+        let brought = self.targets.iter().map(|target| target.name.as_str());
+        self.info.keys_among(&brought.collect::<Vec<_>>())
     }
-}
-
-fn places(key: &[String], targets: &[Target], action: &str) -> Result<Vec<usize>> {
-    let place = |name: &String| {
-        let found = targets
-            .iter()
-            .position(|target| target.name.eq_ignore_ascii_case(name));
-        found.ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, action)
-                .at_column(name)
-                .because("the rows do not bring this column of the key")
-        })
-    };
-    key.iter().map(place).collect()
-}
-
-/// An upsert's key must be a unique key of the table. Whether there are others.
-fn check_key(key: &[String], info: &TableInfo, action: &str) -> Result<bool> {
-    let keys: Vec<&Vec<String>> = std::iter::once(&info.primary_key)
-        .chain(&info.uniques)
-        .filter(|key| !key.is_empty())
-        .collect();
-    let same = |one: &[String]| {
-        one.len() == key.len()
-            && one
-                .iter()
-                .all(|name| key.iter().any(|k| k.eq_ignore_ascii_case(name)))
-    };
-    if keys.iter().any(|one| same(one)) {
-        return Ok(keys.len() > 1);
-    }
-    Err(Error::new(ErrorKind::Invalid, action)
-        .at_column(key.join(", "))
-        .because("these columns are no unique key of the table"))
 }

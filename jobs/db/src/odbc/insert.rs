@@ -9,6 +9,7 @@ use super::plan::{Plan, Way};
 use super::session::{Owned, Param, Session, not_utf8};
 use super::value::{readable, wide};
 use crate::block::Block;
+use crate::gathering::Outcome;
 use crate::{Cell, Constraint, Error, ErrorKind, Kind, form};
 use odbc_api::BindParamDesc;
 use odbc_api::parameter::InputParameter;
@@ -18,15 +19,6 @@ use std::ops::Range;
 const LONG: usize = 4000;
 /// The savepoint before an array.
 const ARRAY: &str = "procctl_array";
-
-/// What became of some rows.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) rows: u64,
-    pub(super) skipped: u64,
-    /// Bad ones, by their place in the block.
-    pub(super) rejects: Vec<(usize, Error)>,
-}
 
 /// A row as the database reads it.
 struct Row {

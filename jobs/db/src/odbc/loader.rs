@@ -5,8 +5,8 @@ use super::fault::{Trouble, fault};
 use super::insert::insert;
 use super::plan::Plan;
 use super::worker::Worker;
-use crate::block::Block;
-use crate::{Cell, Error, ErrorKind, Load, Loaded, Loader, Reject, Result, TableInfo};
+use crate::gathering::{Gathering, log_left_behind};
+use crate::{Cell, Error, Load, Loaded, Loader, Reject, Result, TableInfo};
 use std::sync::Arc;
 
 /// How many rows and bytes go to the thread at once.
@@ -18,13 +18,7 @@ const LOAD: &str = "procctl_load";
 pub(super) struct OdbcLoader<'c> {
     worker: &'c mut Worker,
     plan: Arc<Plan>,
-    block: Block,
-    /// Which push brought the block's first row.
-    first: u64,
-    pushed: u64,
-    rows: u64,
-    skipped: u64,
-    rejects: Vec<Reject>,
+    gathering: Gathering,
     /// The transaction is the loader's own, not its caller's.
     own: bool,
     /// The database knows savepoints.
@@ -62,13 +56,8 @@ impl<'c> OdbcLoader<'c> {
         let savepoints = begun.map_err(|trouble| fault(&plan.action, engine, verdict, trouble))?;
         Ok(OdbcLoader {
             worker,
-            block: Block::new(plan.targets.len()),
+            gathering: Gathering::new(plan.targets.len()),
             plan: Arc::new(plan),
-            first: 0,
-            pushed: 0,
-            rows: 0,
-            skipped: 0,
-            rejects: Vec::new(),
             own: !within,
             savepoints,
             open: true,
@@ -81,26 +70,15 @@ impl<'c> OdbcLoader<'c> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        if self.block.rows() == 0 {
+        let Some(block) = self.gathering.take().map(Arc::new) else {
             return Ok(());
-        }
-        let block = Arc::new(std::mem::replace(
-            &mut self.block,
-            Block::new(self.plan.targets.len()),
-        ));
+        };
         let (plan, sent, arrays) = (Arc::clone(&self.plan), Arc::clone(&block), self.savepoints);
         let done = self
             .worker
             .call(move |session| insert(session, &plan, &sent, arrays));
         let outcome = done.map_err(|trouble| self.fault(trouble))?;
-        self.rows += outcome.rows;
-        self.skipped += outcome.skipped;
-        for (place, error) in outcome.rejects {
-            let ordinal = self.first + u64::try_from(place).unwrap_or(0);
-            self.rejects
-                .push(Reject::new(ordinal, &block.row(place), error));
-        }
-        self.first = self.pushed;
+        self.gathering.settle(&block, outcome);
         Ok(())
     }
 
@@ -129,36 +107,22 @@ impl<'c> OdbcLoader<'c> {
 
 impl Loader for OdbcLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        if row.len() != self.plan.targets.len() {
-            return Err(
-                Error::new(ErrorKind::Invalid, &self.plan.action).because(format!(
-                    "a row of {} cells for {} columns",
-                    row.len(),
-                    self.plan.targets.len()
-                )),
-            );
-        }
-        self.block.push(row);
-        self.pushed += 1;
-        if self.block.rows() >= ROWS || self.block.size() >= BYTES {
+        self.gathering.push(row, &self.plan.action)?;
+        if self.gathering.has(ROWS, BYTES) {
             self.flush()?;
         }
         Ok(())
     }
 
     fn rejects(&mut self) -> Vec<Reject> {
-        std::mem::take(&mut self.rejects)
+        self.gathering.rejects()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Loaded> {
         self.flush()?;
         self.end(true)?;
         self.open = false;
-        Ok(Loaded {
-            rows: self.rows,
-            skipped: self.skipped,
-            rejects: std::mem::take(&mut self.rejects),
-        })
+        Ok(self.gathering.loaded())
     }
 }
 
@@ -168,10 +132,7 @@ impl Drop for OdbcLoader<'_> {
             return;
         }
         if let Err(error) = self.end(false) {
-            log::error!(
-                "{error}, taking back an unfinished load: {:?}",
-                std::error::Error::source(&error)
-            );
+            log_left_behind(&error);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What a load is about: the columns, the keys and the statements. Pure; shared by the caller and the driver's thread.
 
 use super::engine::Engine;
+use crate::keys::places;
 use crate::suspect::Suspicion;
-use crate::{ColumnInfo, Dialect, Error, ErrorKind, Kind, Load, Mode, Result, TableInfo};
+use crate::{ColumnInfo, Dialect, Kind, Load, Mode, Result, TableInfo};
 
 /// A column that rows are loaded into.
 #[derive(Debug)]
@@ -49,30 +50,12 @@ impl Plan {
     ) -> Result<Self> {
         let columns = info.resolve(into.columns, &action)?;
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let place = |name: &String| {
-            names
-                .iter()
-                .position(|other| dialect.same_name(other, name))
-        };
-        let keys: Vec<(String, Vec<usize>)> = std::iter::once(&info.primary_key)
-            .chain(&info.uniques)
-            .filter(|key| !key.is_empty())
-            .filter_map(|key| {
-                Some((
-                    key.join(", "),
-                    key.iter().map(place).collect::<Option<_>>()?,
-                ))
-            })
-            .collect();
+        let brought: Vec<&str> = names.iter().map(String::as_str).collect();
         let way = match into.mode {
             Mode::Append => Way::Append,
             Mode::Skip => Way::Skip,
             Mode::Upsert { key } => {
-                let places: Option<Vec<usize>> = key.iter().map(place).collect();
-                let places = places.filter(|places| !places.is_empty()).ok_or_else(|| {
-                    Error::new(ErrorKind::Invalid, &action)
-                        .because("the rows do not bring the columns of the key")
-                })?;
+                let places = places(key, &brought, &action)?;
                 way_of_upsert(engine, info, key, places)
             }
         };
@@ -90,7 +73,7 @@ impl Plan {
             suspicion: Suspicion::new(&columns),
             targets: columns.iter().map(target).collect(),
             insert: dialect.insert(&resolved),
-            keys,
+            keys: info.keys_among(&brought),
             table: dialect.qualify(into.table),
             quoted: names.iter().map(|name| dialect.quote(name)).collect(),
             way,
@@ -137,9 +120,7 @@ fn way_of_upsert(engine: Engine, info: &TableInfo, key: &[String], places: Vec<u
     let same = |other: &Vec<String>| {
         other.len() == key.len() && other.iter().all(|name| key.contains(name))
     };
-    let further = std::iter::once(&info.primary_key)
-        .chain(&info.uniques)
-        .any(|other| !other.is_empty() && !same(other));
+    let further = info.keys().any(|other| !same(other));
     match engine {
         Engine::Postgres | Engine::Sqlite => Way::Upsert,
         Engine::Mysql if !further => Way::Upsert,

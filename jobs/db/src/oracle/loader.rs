@@ -5,6 +5,7 @@ use super::batch::{Batch, Bound};
 use super::fault::Trouble;
 use super::link::{Link, Open};
 use super::plan::{Plan, Way};
+use crate::gathering::{check_width, log_left_behind};
 use crate::{Cell, Constraint, Error, ErrorKind, Load, Loaded, Loader, Reject, Result, TableInfo};
 use oracledb::ToDbValue;
 use std::borrow::Cow;
@@ -235,14 +236,7 @@ impl<'c> OracleLoader<'c> {
 impl Loader for OracleLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         let columns = self.plan.targets.len();
-        if row.len() != columns {
-            return Err(
-                Error::new(ErrorKind::Invalid, &self.plan.action).because(format!(
-                    "a row of {} cells for {columns} columns",
-                    row.len()
-                )),
-            );
-        }
+        check_width(row, columns, &self.plan.action)?;
         let ordinal = self.pushed;
         self.pushed += 1;
         let mut read: Vec<Option<Cow<'_, [u8]>>> = Vec::with_capacity(columns);
@@ -307,11 +301,7 @@ impl Drop for OracleLoader<'_> {
             return;
         }
         if let Err(trouble) = self.end(false) {
-            let error = self.fault(trouble);
-            log::error!(
-                "{error}, taking back an unfinished load: {:?}",
-                std::error::Error::source(&error)
-            );
+            log_left_behind(&self.fault(trouble));
         }
     }
 }

@@ -23,9 +23,7 @@ pub(super) fn open(url: &Url, options: &Options, busy: Duration) -> Result<Link>
         Tls::Require | Tls::Verify => Some(Arc::new(crate::tls::configuration(url, options)?)),
     };
     let settings = settings(busy);
-    let mut last = Error::new(ErrorKind::Invalid, format!("connecting to {url}"))
-        .because("the URL names no host");
-    for host in &url.hosts {
+    url.first_host(|host| {
         let gate = Arc::new(Gate::new(options.statement_timeout));
         gate.begin_or_cut(options.connect_timeout.max(Duration::from_millis(1)));
         let call = Call {
@@ -35,23 +33,15 @@ pub(super) fn open(url: &Url, options: &Options, busy: Duration) -> Result<Link>
             tls: tls.as_ref(),
             program: &options.program,
         };
-        match call.enter(host, &gate) {
-            Ok(link) => return Ok(link),
-            Err(trouble) => {
-                let at = format!("connecting to {url} at {host}");
-                last = match trouble {
-                    Trouble::Over(End::Silent) => Error::new(ErrorKind::Connect, at)
-                        .because(format!("no answer within {:?}", options.connect_timeout)),
-                    trouble => fault(at, ErrorKind::Timeout, trouble),
-                };
+        call.enter(host, &gate).map_err(|trouble| {
+            let at = format!("connecting to {url} at {host}");
+            match trouble {
+                Trouble::Over(End::Silent) => Error::new(ErrorKind::Connect, at)
+                    .because(format!("no answer within {:?}", options.connect_timeout)),
+                trouble => fault(at, ErrorKind::Timeout, trouble),
             }
-        }
-        // another host would say the same of a wrong password
-        if !last.is_transient() && last.kind() != ErrorKind::Other {
-            break;
-        }
-    }
-    Err(last)
+        })
+    })
 }
 
 /// What is the same for each host.

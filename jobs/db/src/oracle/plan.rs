@@ -6,6 +6,7 @@
 use super::charset::Charset;
 use super::dialect::{Oracle, insert, merge};
 use super::target::Target;
+use crate::keys::{no_key, places};
 use crate::suspect::Suspicion;
 use crate::{Dialect, Error, ErrorKind, Load, Mode, Result, TableInfo};
 
@@ -49,11 +50,14 @@ impl Plan {
             .iter()
             .map(|column| Target::new(column, charset))
             .collect();
-        let keys = keys(info, &targets);
+        let brought: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let way = match into.mode {
             Mode::Append => Way::Append,
             Mode::Skip => Way::Skip,
-            Mode::Upsert { key } => Way::Upsert(upsert_key(key, info, &targets, &action)?),
+            Mode::Upsert { key } if info.is_key(key) => {
+                Way::Upsert(places(key, &brought, &action)?)
+            }
+            Mode::Upsert { key } => return Err(no_key(key, &action)),
         };
         let mut plan = Plan {
             suspicion: Suspicion::new(&columns),
@@ -62,7 +66,7 @@ impl Plan {
             targets,
             way,
             bulk: String::new(),
-            keys,
+            keys: info.keys_among(&brought),
         };
         plan.bulk = plan.statement();
         Ok(plan)
@@ -139,52 +143,6 @@ impl Plan {
             })
             .collect()
     }
-}
-
-/// Each key whose columns the rows bring.
-fn keys(info: &TableInfo, targets: &[Target]) -> Vec<(String, Vec<usize>)> {
-    let place = |name: &String| targets.iter().position(|target| target.name == *name);
-    std::iter::once(&info.primary_key)
-        .chain(&info.uniques)
-        .filter(|key| !key.is_empty())
-        .filter_map(|key| {
-            let places = key.iter().map(place).collect::<Option<_>>()?;
-            Some((key.join(", "), places))
-        })
-        .collect()
-}
-
-/// An upsert's key: a unique key of the table, whose columns the rows bring.
-fn upsert_key(
-    key: &[String],
-    info: &TableInfo,
-    targets: &[Target],
-    action: &str,
-) -> Result<Vec<usize>> {
-    let invalid = |column: String, why: &str| {
-        let error = Error::new(ErrorKind::Invalid, action).at_column(column);
-        error.because(why.to_owned())
-    };
-    let same = |one: &Vec<String>| {
-        one.len() == key.len()
-            && one
-                .iter()
-                .all(|name| key.iter().any(|k| k.eq_ignore_ascii_case(name)))
-    };
-    let mut all = std::iter::once(&info.primary_key).chain(&info.uniques);
-    if key.is_empty() || !all.any(same) {
-        return Err(invalid(
-            key.join(", "),
-            "these columns are no unique key of the table",
-        ));
-    }
-    let place = |name: &String| {
-        let found = targets
-            .iter()
-            .position(|target| target.name.eq_ignore_ascii_case(name));
-        found.ok_or_else(|| invalid(name.clone(), "the rows do not bring this column of the key"))
-    };
-    key.iter().map(place).collect()
 }
 
 #[cfg(test)]

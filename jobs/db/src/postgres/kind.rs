@@ -1,6 +1,6 @@
 //! What PostgreSQL's types mean, by their object ids.
 
-use crate::Kind;
+use crate::{Column, Kind};
 
 /// The built-in types that are more than text; the ids are fixed, see `pg_type.dat` in PostgreSQL's source.
 const TYPES: &[(u32, Kind, &str)] = &[
@@ -26,6 +26,16 @@ const TYPES: &[(u32, Kind, &str)] = &[
     (1043, Kind::Text, "character varying"),
     (2950, Kind::Text, "uuid"),
 ];
+
+/// What the server tells of a result's column.
+pub(super) fn described(column: &tokio_postgres::Column) -> Column {
+    let oid = column.type_().oid();
+    Column {
+        name: column.name().to_owned(),
+        kind: kind(oid),
+        declared: declared(oid, column.type_modifier()),
+    }
+}
 
 /// The kind of a type; whatever is not built in travels as text.
 pub(super) fn kind(oid: u32) -> Kind {

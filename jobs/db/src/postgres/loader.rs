@@ -16,6 +16,7 @@ use super::following::Following;
 use super::opening::{begin, take_back};
 use super::plan::{Plan, STAGE};
 use super::session::{Session, Standing};
+use crate::gathering::{check_width, log_left_behind};
 use crate::instant::to_utc;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
@@ -273,15 +274,7 @@ impl<'c> PostgresLoader<'c> {
 
 impl Loader for PostgresLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        if row.len() != self.kinds.len() {
-            return Err(
-                Error::new(ErrorKind::Invalid, &self.action).because(format!(
-                    "a row of {} cells for {} columns",
-                    row.len(),
-                    self.kinds.len()
-                )),
-            );
-        }
+        check_width(row, self.kinds.len(), &self.action)?;
         let ordinal = self.pushed;
         self.pushed += 1;
         match self.in_utc(row) {
@@ -347,11 +340,7 @@ impl Drop for PostgresLoader<'_> {
         self.sending = None;
         self.following = None;
         if let Err(trouble) = take_back(self.session, self.own) {
-            let error = self.fault(trouble);
-            log::error!(
-                "{error}, taking back an unfinished load: {:?}",
-                std::error::Error::source(&error)
-            );
+            log_left_behind(&self.fault(trouble));
         }
     }
 }

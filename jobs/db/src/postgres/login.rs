@@ -34,8 +34,7 @@ pub(super) fn log_in(url: &Url, options: &Options) -> Result<Session> {
         settings: settings(options.statement_timeout, busy),
         options,
     };
-    let mut last = invalid().because("the URL names no host");
-    for host in &url.hosts {
+    url.first_host(|host| {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -45,18 +44,16 @@ pub(super) fn log_in(url: &Url, options: &Options) -> Result<Session> {
         match plan.try_host(&runtime, host) {
             Ok((client, driver, key, any_bytes)) => {
                 let watch = Watch::new(options.statement_timeout);
-                return Ok(Session::new(runtime, client, driver, watch, key, any_bytes));
+                let session = Session::new(runtime, client, driver, watch, key, any_bytes);
+                Ok(session)
             }
-            Err(error) => last = error,
+            Err(error) => {
+                // a name that is still being looked up is not waited for
+                runtime.shutdown_background();
+                Err(error)
+            }
         }
-        // a name that is still being looked up is not waited for
-        runtime.shutdown_background();
-        // another host would say the same of a wrong password or a missing database
-        if !last.is_transient() && last.kind() != ErrorKind::Other {
-            break;
-        }
-    }
-    Err(last)
+    })
 }
 
 fn configure(url: &Url, user: &str, options: &Options) -> Config {

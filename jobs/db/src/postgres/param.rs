@@ -1,6 +1,7 @@
 //! Parameters as text, to be understood by the server as the statement needs them; and values of a few types that come
 //! in binary, where there is no other way to get them.
 
+use super::fault::Trouble;
 use crate::{Cell, form};
 use std::error::Error as StdError;
 use tokio_postgres::types::private::BytesMut;
@@ -41,7 +42,7 @@ impl ToSql for Given<'_> {
 }
 
 /// A value as it came, in binary.
-pub(super) struct Raw<'a>(pub(super) &'a [u8]);
+struct Raw<'a>(&'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
@@ -53,8 +54,26 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
+/// The written forms of a binary row.
+pub(super) fn written(
+    row: &tokio_postgres::Row,
+    types: &[Type],
+) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
+    let cell = |(index, known): (usize, &Type)| {
+        let Ok(Some(Raw(raw))) = row.try_get::<_, Option<Raw<'_>>>(index) else {
+            return Ok(None);
+        };
+        write(known, raw).map(Some).ok_or_else(|| {
+            Trouble::Unfit(format!(
+                "a statement with parameters that is no SELECT cannot return {known}; cast it to text"
+            ))
+        })
+    };
+    types.iter().enumerate().map(cell).collect()
+}
+
 /// The written form of a binary value; `None` for a type that this side does not know in binary.
-pub(super) fn write(kind: &Type, raw: &[u8]) -> Option<Vec<u8>> {
+fn write(kind: &Type, raw: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match *kind {
         Type::BOOL => out.push(if raw == [0] { b'0' } else { b'1' }),

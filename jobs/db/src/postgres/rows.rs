@@ -1,9 +1,9 @@
 //! A result set: text is lent where it came in; what must be respelled goes into one buffer a row.
 
 use super::fault::{Complaint, Trouble, fault};
-use super::kind::{declared, kind};
+use super::kind::described;
 use super::line::Line;
-use super::param::{Given, Raw, write};
+use super::param::{Given, written};
 use super::portion::{Portions, close, declare};
 use super::session::{Session, Standing};
 use super::spelling::{Spelling, spelling};
@@ -67,16 +67,6 @@ pub(super) struct PostgresRows<'c> {
     /// The first row is taken before anybody asks, so that a query fails where it is made.
     ahead: bool,
     over: bool,
-}
-
-/// What the server tells of a column.
-pub(super) fn described(column: &tokio_postgres::Column) -> Column {
-    let oid = column.type_().oid();
-    Column {
-        name: column.name().to_owned(),
-        kind: kind(oid),
-        declared: declared(oid, column.type_modifier()),
-    }
 }
 
 impl<'c> PostgresRows<'c> {
@@ -345,21 +335,6 @@ fn not_utf8(column: &str) -> Trouble {
         column: column.to_owned(),
         ..Default::default()
     }))
-}
-
-/// The written forms of a binary row.
-fn written(row: &tokio_postgres::Row, types: &[Type]) -> Result<Vec<Option<Vec<u8>>>, Trouble> {
-    let cell = |(index, known): (usize, &Type)| {
-        let Ok(Some(Raw(raw))) = row.try_get::<_, Option<Raw<'_>>>(index) else {
-            return Ok(None);
-        };
-        write(known, raw).map(Some).ok_or_else(|| {
-            Trouble::Unfit(format!(
-                "a statement with parameters that is no SELECT cannot return {known}; cast it to text"
-            ))
-        })
-    };
-    types.iter().enumerate().map(cell).collect()
 }
 
 impl Rows for PostgresRows<'_> {

@@ -5,6 +5,7 @@ use super::fault::{fault, refused};
 use super::parents::Parents;
 use super::value::{bind, describe};
 use super::watch::Watch;
+use crate::gathering::{check_width, log_left_behind};
 use crate::{
     Cell, Constraint, Dialect, Error, ErrorKind, Kind, Load, Loaded, Loader, Reject, Result,
     TableInfo,
@@ -259,15 +260,7 @@ fn targets(into: &Load<'_>, info: &TableInfo, action: &str) -> Result<Vec<Target
 impl Loader for SqliteLoader<'_> {
     fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
         self.watch.again();
-        if row.len() != self.columns.len() {
-            return Err(
-                Error::new(ErrorKind::Invalid, &self.action).because(format!(
-                    "a row of {} cells for {} columns",
-                    row.len(),
-                    self.columns.len()
-                )),
-            );
-        }
+        check_width(row, self.columns.len(), &self.action)?;
         let ordinal = self.pushed;
         self.pushed += 1;
         self.take(ordinal, row)?;
@@ -311,10 +304,7 @@ impl Drop for SqliteLoader<'_> {
             "ROLLBACK TO loader; RELEASE loader"
         };
         if let Err(error) = self.end(undo) {
-            log::error!(
-                "{error}, taking back an unfinished load: {:?}",
-                std::error::Error::source(&error)
-            );
+            log_left_behind(&error);
         }
     }
 }

@@ -14,8 +14,7 @@ pub(super) struct Key(pub(super) Vec<ColumnInfo>);
 
 /// The key that a job names, or the best one there is; else the reason why rows cannot be told apart.
 pub(super) fn choose(info: &TableInfo, wanted: Option<&[String]>) -> Result<Key, String> {
-    let all = || std::iter::once(&info.primary_key).chain(&info.uniques);
-    let keys: Vec<&Vec<String>> = all().filter(|key| !key.is_empty()).collect();
+    let keys: Vec<&Vec<String>> = info.keys().collect();
     let columns = |key: &[String]| -> Option<Vec<ColumnInfo>> {
         key.iter().map(|name| info.column(name).cloned()).collect()
     };

@@ -75,13 +75,8 @@ impl Target {
 
     /// Whether no two rows of it can have the same key.
     pub(super) fn is_keyed(&self) -> bool {
-        let mut keys = std::iter::once(&self.info.primary_key).chain(&self.info.uniques);
-        keys.any(|key| {
-            !key.is_empty()
-                && key
-                    .iter()
-                    .all(|name| self.key.0.iter().any(|column| column.name == *name))
-        })
+        let told = |name: &String| self.key.0.iter().any(|column| column.name == *name);
+        self.info.keys().any(|key| key.iter().all(told))
     }
 
     /// Why copies in it could not be told from other rows.

@@ -132,7 +132,10 @@ impl Job for Fetch {
                 404 | 410 if get.optional => {
                     report.note(format_args!("{}: not there now", address.shown()))
                 }
-                status => report.problem(format!("get[{}].url", i + 1), http::refusal(&address, status)),
+                status => report.problem(
+                    format!("get[{}].url", i + 1),
+                    http::refusal(&address, status),
+                ),
             }
         }
         Ok(())

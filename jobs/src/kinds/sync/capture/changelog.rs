@@ -364,8 +364,8 @@ impl Sql<'_> {
     /// The table's keys beside that of the log.
     fn other_keys<'i>(&self, info: &'i TableInfo) -> Vec<&'i Vec<String>> {
         let own: Vec<&String> = self.log.key.iter().map(|column| &column.name).collect();
-        let all = std::iter::once(&info.primary_key).chain(&info.uniques);
-        all.filter(|key| !key.is_empty() && key.iter().collect::<Vec<_>>() != own)
+        info.keys()
+            .filter(|key| key.iter().collect::<Vec<_>>() != own)
             .collect()
     }
 }

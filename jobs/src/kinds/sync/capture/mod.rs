@@ -134,9 +134,7 @@ impl Way {
         let same = |unique: &Vec<String>| {
             unique.len() == into.len() && into.iter().all(|column| unique.contains(&column.name))
         };
-        let uniques = std::iter::once(&facts.target.primary_key).chain(&facts.target.uniques);
-        let uniques: Vec<&Vec<String>> = uniques.filter(|key| !key.is_empty()).collect();
-        if !uniques.iter().any(|unique| same(unique)) {
+        if !facts.target.keys().any(same) {
             let names: Vec<&str> = into.iter().map(|column| column.name.as_str()).collect();
             return Err(Error::Invalid(format!(
                 "{} is no unique key of the table {}",
@@ -151,7 +149,7 @@ impl Way {
             names: mapping.names(),
             given: mapping.given_texts(cx.now()),
             target: facts.to.clone(),
-            strict: uniques.len() > 1,
+            strict: facts.target.keys().count() > 1,
             key: into,
             scope: facts.writing.filter(&[]),
         })
