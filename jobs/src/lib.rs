@@ -6,6 +6,7 @@ mod content;
 pub mod context;
 pub mod data;
 pub mod disk;
+mod elements;
 pub mod error;
 pub mod external;
 pub mod home;

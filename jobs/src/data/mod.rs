@@ -59,10 +59,11 @@ pub use writer::{Column, Form, Writer};
 use text::{Nature, Text};
 
 /// How rows are laid out in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// `<data><row><col>text</col>…</row>…</data>`
+    #[default]
     Xml,
     /// RFC 4180 with a header.
     Csv,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Facts, file_columns};
 use super::key::KeyText;
 use super::pace::Pace;
-use super::params::{FileCompression, FileFormat, Table};
+use super::params::Table;
 use super::slip::{self, Slip};
 use super::stays::Stays;
 use crate::context::Context;
@@ -102,8 +102,8 @@ impl<'a> Export<'a> {
                 .file
                 .clone()
                 .unwrap_or_else(|| plain(&facts.name.to_string())),
-            format: table.format.unwrap_or(FileFormat::Csv).into(),
-            compression: table.compress.unwrap_or(FileCompression::Gzip).into(),
+            format: table.format.unwrap_or(Format::Csv),
+            compression: table.compress.unwrap_or(Compression::Gzip),
             rows: table.rows.unwrap_or(ROWS),
             pause: table.pause.0,
         }

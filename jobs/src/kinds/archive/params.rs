@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::period::Pattern;
 use crate::data::{Compression, Format};
+use crate::elements::Database;
 use crate::job::Invalid;
 
 /// More keys in one statement help nobody, and hold locks for long.
@@ -22,14 +23,6 @@ pub(in crate::kinds) struct Params {
     pub(super) tables: Vec<Table>,
     /// When to let the server breathe. Left out: only `pause` and locks of others slow the job down.
     pub(super) throttle: Option<Throttle>,
-}
-
-/// A database.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Database {
-    /// Its URL, such as `mysql://idc@127.0.0.1/idc`.
-    pub(super) url: String,
 }
 
 /// Rows that leave a table.
@@ -68,9 +61,9 @@ pub(super) struct Table {
     /// Of `export`: the first word of the files' names; left out: the table's name.
     pub(super) file: Option<String>,
     /// Of `export`: how rows are laid out; left out: `csv`.
-    pub(super) format: Option<FileFormat>,
+    pub(super) format: Option<Format>,
     /// Of `export`: how files are packed; left out: `gzip`.
-    pub(super) compress: Option<FileCompression>,
+    pub(super) compress: Option<Compression>,
     /// Of `export`: rows a file; left out: 100000.
     pub(super) rows: Option<u64>,
 }
@@ -86,30 +79,6 @@ pub(super) enum Action {
     Delete,
     /// They go to files, and then leave.
     Export,
-}
-
-/// How rows are laid out.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum FileFormat {
-    /// `<data><row><column>text</column></row></data>`
-    Xml,
-    /// RFC 4180 with a header.
-    Csv,
-    /// A JSON object a line.
-    Jsonl,
-}
-
-/// How files are packed.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum FileCompression {
-    /// Not at all.
-    None,
-    /// `.gz`
-    Gzip,
-    /// `.zst`
-    Zstd,
 }
 
 /// When to let the server breathe: while one of these is above its limit, no row is touched.
@@ -304,25 +273,5 @@ impl Table {
             "({}\n)",
             self.condition.as_deref().unwrap_or_default().trim()
         )
-    }
-}
-
-impl From<FileFormat> for Format {
-    fn from(format: FileFormat) -> Format {
-        match format {
-            FileFormat::Xml => Format::Xml,
-            FileFormat::Csv => Format::Csv,
-            FileFormat::Jsonl => Format::Jsonl,
-        }
-    }
-}
-
-impl From<FileCompression> for Compression {
-    fn from(compression: FileCompression) -> Compression {
-        match compression {
-            FileCompression::None => Compression::None,
-            FileCompression::Gzip => Compression::Gzip,
-            FileCompression::Zstd => Compression::Zstd,
-        }
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::value::Type;
 use crate::data::{Compression, Format, Limits};
 
-/// Parameters of `convert`.
+/// Files that wait in a folder become files of another format; bad rows are put aside.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Params {
@@ -165,7 +165,7 @@ pub(crate) struct Output {
     #[serde(default)]
     pub(super) file: Option<String>,
     /// Their format.
-    #[serde(default = "xml")]
+    #[serde(default)]
     pub(super) format: Format,
     /// Their compression.
     #[serde(default)]
@@ -178,8 +178,4 @@ fn every_name() -> Patterns {
 
 fn longest() -> Size {
     Size(Limits::default().cell as u64)
-}
-
-fn xml() -> Format {
-    Format::Xml
 }

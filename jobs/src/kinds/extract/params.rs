@@ -2,11 +2,12 @@
 
 use jobfile::{Interval, List};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::parts::Shelf;
 use crate::context::Context;
 use crate::data::{Compression, Format};
+use crate::elements::Param;
 
 /// Writes the rows of a query into files.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -59,16 +60,6 @@ pub(super) struct Table {
     pub(super) condition: Option<String>,
 }
 
-/// A value for the query.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Param {
-    /// Stands in the SQL as `:name`.
-    pub(super) name: String,
-    /// The value.
-    pub(super) value: String,
-}
-
 /// Which rows are new.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -94,39 +85,13 @@ pub(super) struct Output {
     pub(super) file: String,
     /// How rows are laid out.
     #[serde(default)]
-    pub(super) format: OutputFormat,
+    pub(super) format: Format,
     /// Rows a file; 0: all rows in one.
     #[serde(default)]
     pub(super) rows: u64,
     /// How files are packed.
     #[serde(default)]
-    pub(super) compress: OutputCompression,
-}
-
-/// How rows are laid out.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum OutputFormat {
-    /// `<data><row><column>text</column></row></data>`
-    #[default]
-    Xml,
-    /// RFC 4180 with a header.
-    Csv,
-    /// A JSON object a line.
-    Jsonl,
-}
-
-/// How files are packed.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum OutputCompression {
-    /// Not at all.
-    #[default]
-    None,
-    /// `.gz`
-    Gzip,
-    /// `.zst`
-    Zstd,
+    pub(super) compress: Compression,
 }
 
 impl Output {
@@ -134,16 +99,8 @@ impl Output {
         Shelf {
             folder: cx.path(&self.dir),
             word: self.file.clone(),
-            format: match self.format {
-                OutputFormat::Xml => Format::Xml,
-                OutputFormat::Csv => Format::Csv,
-                OutputFormat::Jsonl => Format::Jsonl,
-            },
-            compression: match self.compress {
-                OutputCompression::None => Compression::None,
-                OutputCompression::Gzip => Compression::Gzip,
-                OutputCompression::Zstd => Compression::Zstd,
-            },
+            format: self.format,
+            compression: self.compress,
             rows: self.rows,
         }
     }

@@ -8,7 +8,7 @@ use super::dates;
 use super::links::{Address, fault_of_name};
 use crate::job::Invalid;
 
-/// Parameters of `fetch`.
+/// What is new on a server comes into a folder, whole or not at all.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Params {

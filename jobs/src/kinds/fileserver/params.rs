@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{job::Invalid, transfer::login::Rights};
 
-/// Parameters of `fileserver`.
+/// Clients (`tcp`) log in by account and key, and see the folder of their account alone.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Params {

@@ -11,7 +11,7 @@ use crate::moving::{Then, every_name, keep, two_seconds, yes};
 /// Connections that one server may be asked for.
 const MOST_CONNECTIONS: u32 = 64;
 
-/// Parameters of `ftp`.
+/// Files go between folders here and folders of the server, each version once.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Params {

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::elements::Database;
 use crate::input::Inbox;
 
 /// Loads files into database tables.
@@ -15,7 +16,7 @@ use crate::input::Inbox;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(in crate::kinds) struct Params {
     /// The database.
-    pub(super) target: Target,
+    pub(super) target: Database,
     /// Where files come from and where they go.
     pub(super) input: Folder,
     /// So many files are loaded at once, each by a connection of its own: those of different tables, and in mode `insert` also
@@ -29,14 +30,6 @@ pub(in crate::kinds) struct Params {
 
 fn one() -> u32 {
     1
-}
-
-/// A database.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Target {
-    /// Its URL, such as `sqlite:data/core.db`.
-    pub(super) url: String,
 }
 
 /// The folder that files come from, and where they go.

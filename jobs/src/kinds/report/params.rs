@@ -8,6 +8,7 @@ use super::calendar::{Form, Line, Position};
 use super::size::Size;
 use super::sql::end_of_window;
 use crate::data::Compression;
+use crate::elements::{Database, Param};
 use crate::job::Invalid;
 
 /// Runs SQL over windows of time, one after the other, each exactly once.
@@ -30,14 +31,6 @@ pub(in crate::kinds) struct Params {
     pub(super) into: Option<Into>,
     /// Files for the query's rows, one a window.
     pub(super) output: Option<Output>,
-}
-
-/// A database.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Database {
-    /// Its URL, such as `sqlite:data/core.db`.
-    pub(super) url: String,
 }
 
 /// The windows of time that a report runs over.
@@ -71,16 +64,6 @@ pub(super) struct Period {
 
 fn utc() -> Zone {
     "UTC".parse().unwrap_or_default()
-}
-
-/// A value for the SQL.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Param {
-    /// Stands in the SQL as `:name`.
-    pub(super) name: String,
-    /// The value.
-    pub(super) value: String,
 }
 
 /// A table that takes a query's rows, column by column of the same name.
@@ -126,7 +109,7 @@ pub(super) struct Output {
     pub(super) format: Layout,
     /// How files are packed.
     #[serde(default)]
-    pub(super) compress: Packing,
+    pub(super) compress: Compression,
     /// What an `html` page is called; left out: the job's name.
     pub(super) title: Option<String>,
 }
@@ -154,29 +137,6 @@ impl Layout {
             Layout::Xml => "xml",
             Layout::Jsonl => "jsonl",
             Layout::Html => "html",
-        }
-    }
-}
-
-/// How files are packed.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Packing {
-    /// Not at all.
-    #[default]
-    None,
-    /// `.gz`
-    Gzip,
-    /// `.zst`
-    Zstd,
-}
-
-impl From<Packing> for Compression {
-    fn from(packing: Packing) -> Compression {
-        match packing {
-            Packing::None => Compression::None,
-            Packing::Gzip => Compression::Gzip,
-            Packing::Zstd => Compression::Zstd,
         }
     }
 }

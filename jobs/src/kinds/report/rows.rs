@@ -98,8 +98,7 @@ impl Pen {
             }
             Sheet::File(output, heading) => match output.format {
                 Layout::Html => {
-                    return Page::new(draft, output.compress.into(), heading, columns)
-                        .map(Pen::Page);
+                    return Page::new(draft, output.compress, heading, columns).map(Pen::Page);
                 }
                 Layout::Csv => (Format::Csv, output.compress),
                 Layout::Xml => (Format::Xml, output.compress),

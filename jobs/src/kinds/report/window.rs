@@ -100,7 +100,7 @@ impl Bench<'_> {
     }
 
     fn file(&self, output: &Output, window: &Window) -> PathBuf {
-        let packed = Compression::from(output.compress).ending();
+        let packed = output.compress.ending();
         let name = format!(
             "{}_{}.{}{packed}",
             output.file,

@@ -19,7 +19,7 @@ const UNREAL: [&str; 3] = ["/dev", "/proc", "/sys"];
 /// Shared memory is below `/dev` and may well need sweeping.
 const REAL: &str = "/dev/shm";
 
-/// Parameters of `sweep`.
+/// Old files of some folders are deleted or packed, never one that is still written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Params {

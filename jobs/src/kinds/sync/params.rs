@@ -4,6 +4,8 @@ use jobfile::{Interval, List};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::elements::Database;
+
 /// Copies rows from database to database.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -22,14 +24,6 @@ pub(in crate::kinds) struct Params {
 
 fn one() -> u32 {
     1
-}
-
-/// A database.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Database {
-    /// Its URL, such as `sqlite:data/core.db`.
-    pub(super) url: String,
 }
 
 /// A table and the one that it is copied into.

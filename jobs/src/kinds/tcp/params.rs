@@ -15,7 +15,7 @@ use crate::{
 /// A file that changes for longer than this is not waited for by the server.
 const MAX_STABLE: Duration = Duration::from_secs(60);
 
-/// Parameters of `tcp`.
+/// Files go between folders here and folders of a `fileserver`, each version once.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Params {
