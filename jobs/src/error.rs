@@ -6,6 +6,8 @@ use std::{error::Error as Source, io, path::PathBuf};
 use db::ErrorKind;
 use jobfile::{Problem, Problems};
 
+use crate::job::Invalid;
+
 /// The source of an error that came from elsewhere.
 pub type Cause = Box<dyn Source + Send + Sync>;
 
@@ -137,6 +139,17 @@ impl From<Problems> for Error {
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Error {
         Error::Invalid(problem.to_string())
+    }
+}
+
+/// A parameter that the world says no to: as the error of a run.
+impl From<Invalid> for Error {
+    fn from(Invalid { at, message }: Invalid) -> Error {
+        Error::Invalid(if at.is_empty() {
+            message
+        } else {
+            format!("{at}: {message}")
+        })
     }
 }
 

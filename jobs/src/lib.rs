@@ -33,6 +33,7 @@ mod roots;
 pub mod runner;
 pub mod schema;
 pub mod state;
+mod statement;
 pub mod stop;
 pub mod transfer;
 pub mod world;

@@ -3,7 +3,7 @@
 //! A [`Look`] is one answer of the server. A [`Guard`] is made of the look at which something was seen (a gap, a maximum), kept with it in the
 //! job's state, and renewed by every later look, until all that was open then has ended and `settle` has passed as well.
 
-use db::{Transaction, still_open};
+use db::{Transaction, Transactions, still_open};
 use serde::{Deserialize, Serialize};
 
 /// What the server told at one moment. What is read in a snapshot of later shows the rows of all that has ended by then.
@@ -24,6 +24,21 @@ impl Look {
             now,
             ..Look::default()
         }
+    }
+
+    /// What the server told. One that hides its transactions leaves only time to wait for: without any, `refuse` makes an error of its reason.
+    pub(crate) fn of<E>(
+        now: i64,
+        told: Transactions,
+        settle_ms: i64,
+        refuse: impl FnOnce(&str) -> E,
+    ) -> Result<Look, E> {
+        let (open, hidden) = match told {
+            Transactions::Listed(open) => (open, None),
+            Transactions::Hidden(why) if settle_ms == 0 => return Err(refuse(&why)),
+            Transactions::Hidden(why) => (Vec::new(), Some(why)),
+        };
+        Ok(Look { now, open, hidden })
     }
 
     /// Whether all that was visible before this look is all that there will ever be.

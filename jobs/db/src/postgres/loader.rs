@@ -20,9 +20,7 @@ use crate::gathering::{check_width, log_left_behind};
 use crate::instant::to_utc;
 use crate::suspect::Suspicion;
 use crate::tabbed::Chunk;
-use crate::{
-    Cell, ColumnInfo, Error, ErrorKind, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo,
-};
+use crate::{Cell, ColumnInfo, Error, Kind, Load, Loaded, Loader, Mode, Reject, Result, TableInfo};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio_postgres::Statement;

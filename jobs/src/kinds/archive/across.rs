@@ -16,6 +16,7 @@ use super::walk::Batch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;
+use crate::statement::STATEMENT;
 
 /// Moves rows to another database.
 pub(super) struct Across<'a> {
@@ -85,7 +86,7 @@ impl<'a> Across<'a> {
     pub(super) fn recover(&mut self, cx: &Context, db: &mut Link) -> Result<u64, Error> {
         let mut left = 0;
         if let Some(batch) = self.flight.last(&mut *self.other)? {
-            let _step = cx.step("go on with rows on their way", super::STATEMENT);
+            let _step = cx.step("go on with rows on their way", STATEMENT);
             left = self.go_on(cx, db, &batch)?;
         }
         self.unsettled = false;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::job::Tally;
 use crate::link::Link;
 use crate::publish::{Draft, sweep_drafts};
+use crate::statement::STATEMENT;
 
 /// What the names of this room's memory begin with; the table follows.
 const EXPORT: &str = "export ";
@@ -205,7 +206,7 @@ impl<'a> Export<'a> {
         let columns = self.facts.columns();
         let places = self.facts.key_places(&columns);
         let scan = self.facts.scan(&columns, last, self.rows);
-        let step = cx.step("query", super::STATEMENT);
+        let step = cx.step("query", STATEMENT);
         let mut rows = db.query(&scan.sql, &scan.values)?;
         drop(step);
         let described = file_columns(rows.columns());

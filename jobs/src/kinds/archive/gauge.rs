@@ -9,6 +9,7 @@ use super::params::Throttle;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;
+use crate::statement::STATEMENT;
 
 /// The lag of the farthest replica, in seconds, as PostgreSQL's primary sees it.
 const PG_LAGS: &str =
@@ -113,7 +114,7 @@ impl Gauge {
         if !due && !self.strained {
             return Ok(None);
         }
-        let _step = cx.step("look at the server's load", super::STATEMENT);
+        let _step = cx.step("look at the server's load", STATEMENT);
         let strain = self.measure()?;
         self.strained = strain.is_some();
         self.looked = Some(Instant::now());

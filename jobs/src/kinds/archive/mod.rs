@@ -27,8 +27,6 @@ mod stays;
 mod target;
 mod walk;
 
-use std::time::Duration;
-
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Invalid, Job, Report, Tally};
@@ -43,9 +41,6 @@ use period::Pattern;
 use stays::Stays;
 use target::Targets;
 use walk::Walk;
-
-/// How long one statement may take, as far as the watchdog minds; the statement timeout ends it before.
-const STATEMENT: Duration = Duration::from_secs(660);
 
 /// The job.
 pub(super) struct Archive {

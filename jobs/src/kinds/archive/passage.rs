@@ -9,6 +9,7 @@ use super::walk::Batch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;
+use crate::statement::STATEMENT;
 
 /// How often a batch is tried that meets locks of others, and the rest before the second time; it doubles.
 const TRIES: u32 = 8;
@@ -73,7 +74,7 @@ fn patiently(
 ) -> Result<Passed, Error> {
     let mut rest = REST;
     for left in (0..TRIES).rev() {
-        let step = cx.step("archive rows", super::STATEMENT);
+        let step = cx.step("archive rows", STATEMENT);
         let passed = passage.pass(cx, db, batch, stays);
         drop(step);
         let error = match passed {

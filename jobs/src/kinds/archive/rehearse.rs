@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::job::{Count, Report};
 use crate::likeness::{Pair, Side, mismatches};
 use crate::link::Link;
+use crate::statement::STATEMENT;
 
 /// What is there, and what is wrong with it.
 pub(super) fn check(cx: &Context, params: &Params, report: &mut Report) -> Result<(), Error> {
@@ -240,7 +241,7 @@ fn counts(
     facts: &Facts,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let _step = cx.step("count rows", super::STATEMENT);
+    let _step = cx.step("count rows", STATEMENT);
     let (all, keyless) = facts.counts();
     let mut count = |sql: &str| -> Result<u64, Error> {
         let mut rows = db.query(sql, &[])?;

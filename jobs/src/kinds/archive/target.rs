@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::likeness::{self, Side, Wanted};
 use crate::link::Link;
+use crate::statement::STATEMENT;
 
 /// The cells of a row, kept.
 pub(super) type Cells = Vec<Option<Vec<u8>>>;
@@ -255,7 +256,7 @@ impl<'a> Targets<'a> {
         if found.is_some() || !self.make {
             return Ok(found);
         }
-        let _step = cx.step("make a table", super::STATEMENT);
+        let _step = cx.step("make a table", STATEMENT);
         let statements = like(self.facts, db.dialect(), name, same_server);
         let info = likeness::make(&mut **db, name, &statements)?;
         log::info!("made {name} like {}", self.facts.name);

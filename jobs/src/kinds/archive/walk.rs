@@ -13,6 +13,7 @@ use super::period::{Pattern, Span, date_of};
 use super::stays::Stays;
 use crate::context::Context;
 use crate::error::Error;
+use crate::statement::STATEMENT;
 
 /// So many batches are read ahead with one query, and so many keys at most.
 const AHEAD: usize = 20;
@@ -99,7 +100,7 @@ impl<'a> Walk<'a> {
         let width = columns.len();
         columns.extend(facts.by.as_ref().map(|by| by.name.clone()));
         let scan = facts.scan(&columns, self.last.as_ref(), most as u64);
-        let _step = cx.step("look for rows", super::STATEMENT);
+        let _step = cx.step("look for rows", STATEMENT);
         let mut rows = db.query(&scan.sql, &scan.values)?;
         let places: Vec<usize> = (0..width).collect();
         while let Some(row) = rows.fetch()? {

@@ -3,13 +3,10 @@
 use db::{Connection, Dialect, Kind, TableName};
 
 use super::params::Params;
-use super::query::{self, Along, Statement};
+use super::query::{self, Along};
 use crate::context::Context;
 use crate::error::Error;
-use crate::job::Invalid;
-
-/// How long one statement may take before its first row, as far as the watchdog minds; the statement timeout ends it before.
-const STATEMENT: std::time::Duration = std::time::Duration::from_secs(660);
+use crate::statement::{STATEMENT, Statement};
 
 /// What is known of the query.
 #[derive(Debug, Clone)]
@@ -25,7 +22,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn learn(db: &mut dyn Connection, params: &Params) -> Result<Facts, Error> {
-        let shape = query::shape(params, db.dialect()).map_err(invalid)?;
+        let shape = query::shape(params, db.dialect())?;
         let columns = db.query(&shape.sql, &shape.cells())?.columns().to_vec();
         let mut facts = Facts {
             columns,
@@ -95,7 +92,7 @@ impl Facts {
             kind: Kind::Other,
             dialect: db.dialect(),
         };
-        let sample = along.sample().map_err(invalid)?;
+        let sample = along.sample()?;
         let mut rows = db.query(&sample.sql, &sample.cells())?;
         rows.fetch()?;
         Ok(rows.columns()[0].kind)
@@ -112,13 +109,6 @@ pub(super) fn no_column(name: &str) -> Error {
     Error::Invalid(format!("the query has no column {name}"))
 }
 
-pub(super) fn invalid(invalid: Invalid) -> Error {
-    if invalid.at.is_empty() {
-        return Error::Invalid(invalid.message);
-    }
-    Error::Invalid(format!("{}: {}", invalid.at, invalid.message))
-}
-
 /// Whether a walk along a column can be made: none, or what the database has against it.
 pub(super) fn unwalkable(
     cx: &Context,
@@ -126,8 +116,8 @@ pub(super) fn unwalkable(
     along: Along<'_>,
 ) -> Result<Option<String>, Error> {
     use db::ErrorKind::{Invalid, Missing, Other, Syntax, Type};
-    let trial = along.trial().map_err(invalid)?;
-    match first_row(cx, db, &trial) {
+    let trial = along.trial()?;
+    match trial.first_row(cx, db) {
         Ok(_) => Ok(None),
         Err(Error::Database(error))
             if matches!(error.kind(), Invalid | Missing | Other | Syntax | Type) =>
@@ -140,21 +130,6 @@ pub(super) fn unwalkable(
         }
         Err(error) => Err(error),
     }
-}
-
-/// The first row of a statement as text; NULL is none.
-pub(super) fn first_row(
-    cx: &Context,
-    db: &mut dyn Connection,
-    statement: &Statement,
-) -> Result<Vec<Option<String>>, Error> {
-    let _step = cx.step("query", STATEMENT);
-    let mut rows = db.query(&statement.sql, &statement.cells())?;
-    let row = rows.fetch()?;
-    let text = |cell: db::Cell<'_>| cell.map(|text| String::from_utf8_lossy(text).into_owned());
-    Ok(row
-        .map(|row| row.cells().map(text).collect())
-        .unwrap_or_default())
 }
 
 /// Starts a statement whose rows are streamed.

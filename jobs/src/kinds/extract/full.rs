@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{self, Facts, invalid};
+use super::facts::{self, Facts};
 use super::memory;
 use super::params::Params;
 use super::parts::{Desk, Lot, Parts, Shelf};
@@ -54,7 +54,7 @@ pub(super) fn pass(
 }
 
 fn read(cx: &Context, params: &Params, shelf: &Shelf, db: &mut Link) -> Result<Lot, Error> {
-    let statement = query::full(params, db.dialect()).map_err(invalid)?;
+    let statement = query::full(params, db.dialect())?;
     db.begin_snapshot()?;
     let mut rows = facts::start(cx, &mut **db, &statement)?;
     let mut parts = Parts::new(Desk::of(cx, 0), shelf);

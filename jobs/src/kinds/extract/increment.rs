@@ -5,21 +5,22 @@
 //! visible: he is in the list, or has ended and is in the second snapshot. Gaps wait for those in the list (`latecomers/holes.rs`).
 //! The plan is durable before the first row is read; cursor and names of the parts are one commit; only then are the parts renamed.
 
-use db::{Connection, Dialect, Kind, Transactions};
+use db::{Connection, Dialect, Kind};
 use serde_json::Value;
 
-use super::facts::{Facts, first_row, invalid};
+use super::facts::Facts;
 use super::memory::{self, Plan};
 use super::notices::Notices;
 use super::params::{Increment, Params};
 use super::parts::Shelf;
-use super::query::{Along, Begin, Statement};
+use super::query::{Along, Begin};
 use super::reading::{Reading, Task};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
 use crate::latecomers::{Cursor, Look, Tracker};
 use crate::state::Changes;
+use crate::statement::Statement;
 
 /// What an incremental pass goes by.
 pub(super) struct Course<'a> {
@@ -203,7 +204,9 @@ impl Course<'_> {
         let look = if (highest.is_some() || cursor.is_waiting()) && late {
             let _step = cx.step("open transactions", std::time::Duration::from_secs(60));
             let told = db.transactions()?;
-            self.look(cx.now().timestamp_millis(), told)?
+            Look::of(cx.now().timestamp_millis(), told, self.settle(), |why| {
+                Error::Invalid(format!("increment.settle: {}", needs_settle(why)))
+            })?
         } else {
             Look::quiet(cx.now().timestamp_millis())
         };
@@ -211,25 +214,6 @@ impl Course<'_> {
         db.rollback()?;
         let news = highest.is_some() || cursor.is_waiting();
         Ok(news.then_some(Sight { highest, look }))
-    }
-
-    fn look(&self, now: i64, told: Transactions) -> Result<Look, Error> {
-        match told {
-            Transactions::Listed(open) => Ok(Look {
-                now,
-                open,
-                hidden: None,
-            }),
-            Transactions::Hidden(why) if self.settle() == 0 => Err(Error::Invalid(format!(
-                "increment.settle: {}",
-                needs_settle(&why)
-            ))),
-            Transactions::Hidden(why) => Ok(Look {
-                now,
-                open: Vec::new(),
-                hidden: Some(why),
-            }),
-        }
     }
 
     /// The highest value that is new, or that more rows have than were read.
@@ -240,8 +224,8 @@ impl Course<'_> {
         cursor: &Cursor,
     ) -> Result<Option<String>, Error> {
         let along = self.along(db.dialect());
-        let statement = along.highest(begin(cursor)).map_err(invalid)?;
-        let mut row = first_row(cx, db, &statement)?.into_iter();
+        let statement = along.highest(begin(cursor))?;
+        let mut row = statement.first_row(cx, db)?.into_iter();
         let highest = row.next().flatten();
         let ties = row.next().flatten().and_then(|count| count.parse().ok());
         let known = cursor.edge.as_ref().map(|edge| edge.len());
@@ -261,7 +245,7 @@ impl Course<'_> {
         let along = self.along(dialect);
         along
             .range(begin(cursor), upto, &order, edge)
-            .map_err(invalid)
+            .map_err(Error::from)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use db::Connection;
 
-use super::facts::{Facts, first_row, invalid};
+use super::facts::Facts;
 use super::memory;
 use super::query::Along;
 use crate::context::Context;
@@ -49,8 +49,8 @@ pub(super) fn count_nulls(
     if facts.filled.iter().any(|name| name == along.column) {
         return Ok(0);
     }
-    let statement = along.nulls().map_err(invalid)?;
-    let row = first_row(cx, db, &statement)?;
+    let statement = along.nulls()?;
+    let row = statement.first_row(cx, db)?;
     let count = row.into_iter().next().flatten();
     Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
@@ -123,8 +123,8 @@ impl Notices {
         let Some(last) = last.filter(|_| is_due(&mut self.falling)) else {
             return Ok(());
         };
-        let statement = along.fallen(last).map_err(invalid)?;
-        if let [Some(highest), Some(below)] = &first_row(cx, db, &statement)?[..]
+        let statement = along.fallen(last)?;
+        if let [Some(highest), Some(below)] = &statement.first_row(cx, db)?[..]
             && below == "1"
         {
             log::warn!(

@@ -4,6 +4,7 @@ use db::{Dialect, Kind, TableName};
 
 use super::params::{Params, Table};
 use crate::job::Invalid;
+use crate::statement::Statement;
 
 /// Parameters that the wrapping itself binds; a job may not use their names.
 const LAST: &str = "last";
@@ -13,23 +14,6 @@ const UPTO: &str = "upto";
 const OWN: &str = "procctl_";
 /// The column that tells whether a row lies at the upper end of its range.
 const EDGE: &str = "procctl_edge";
-
-/// A statement with its values in the order of its placeholders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Statement {
-    pub(super) sql: String,
-    pub(super) values: Vec<String>,
-}
-
-impl Statement {
-    /// The values as cells to bind.
-    pub(super) fn cells(&self) -> Vec<db::Cell<'_>> {
-        self.values
-            .iter()
-            .map(|value| Some(value.as_bytes()))
-            .collect()
-    }
-}
 
 /// The query as the job file words it, by SQL or by table.
 fn wording(params: &Params, dialect: &dyn Dialect) -> String {

@@ -2,7 +2,7 @@
 
 use db::Connection;
 
-use super::facts::{self, invalid};
+use super::facts;
 use super::increment::Course;
 use super::memory;
 use super::notices::Notices;
@@ -103,7 +103,7 @@ impl Reading<'_> {
     ) -> Result<(), Error> {
         let order = self.course.facts.order(&self.course.increment.column);
         let along = self.course.along(db.dialect());
-        let statement = along.spans(&due.spans, &order).map_err(invalid)?;
+        let statement = along.spans(&due.spans, &order)?;
         let mut rows = facts::start(cx, db, &statement)?;
         let key = self.key(rows.columns())?;
         parts.describe(rows.columns());

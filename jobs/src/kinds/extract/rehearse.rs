@@ -2,18 +2,19 @@
 
 use db::{Connection, Kind, Transactions};
 
-use super::facts::{Facts, invalid, unwalkable};
+use super::facts::{Facts, unwalkable};
 use super::increment::{Course, needs_settle};
 use super::memory::{self, Plan};
 use super::notices::{count_nulls, nulls_line};
 use super::params::{Increment, Params};
 use super::parts::Shelf;
-use super::query::{self, Along, Statement};
+use super::query::{self, Along};
 use super::split::{self, Way};
 use crate::context::Context;
 use crate::data::{Form, Format};
 use crate::error::Error;
 use crate::job::{Count, Report};
+use crate::statement::Statement;
 
 /// What is there, and what is wrong with it.
 pub(super) fn check(
@@ -142,7 +143,7 @@ pub(super) fn dry_run(
         ));
     }
     let (statement, range) = match &params.increment {
-        None => (query::full(params, db.dialect()).map_err(invalid)?, None),
+        None => (query::full(params, db.dialect())?, None),
         Some(increment) => match next_range(cx, params, increment, facts, shelf, db)? {
             Some((statement, range)) => (statement, Some(range)),
             None => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use db::{Canceller, Connection};
 
-use super::facts::{self, Facts, first_row, invalid};
+use super::facts::{self, Facts};
 use super::params::Params;
 use super::parts::{Desk, Lot, Parts, Shelf};
 use super::query::{Along, Begin};
@@ -159,7 +159,7 @@ fn finish(
     if !lot.is_empty() {
         return Ok(lot);
     }
-    let shape = super::query::shape(along.params, along.dialect).map_err(invalid)?;
+    let shape = super::query::shape(along.params, along.dialect)?;
     let mut parts = Parts::new(Desk::of(cx, 0), shelf);
     parts.describe(db.query(&shape.sql, &shape.cells())?.columns());
     parts.none()?;
@@ -187,8 +187,8 @@ impl Crew<'_> {
         let mut above: Option<String> = None;
         loop {
             let begin = above.as_deref().map_or(Begin::Lowest, Begin::Above);
-            let statement = along.boundary(begin, PIECE).map_err(invalid)?;
-            let mut row = first_row(self.cx, db, &statement)?.into_iter();
+            let statement = along.boundary(begin, PIECE)?;
+            let mut row = statement.first_row(self.cx, db)?.into_iter();
             let end = row.next().flatten();
             let count: u64 = row
                 .next()
@@ -283,7 +283,7 @@ fn take_pieces(
             }
             Piece::Rest => along.without(),
         };
-        let statement = statement.map_err(invalid)?;
+        let statement = statement?;
         let mut rows = db.query(&statement.sql, &statement.cells())?;
         parts.describe(rows.columns());
         while let Some(row) = rows.fetch()? {

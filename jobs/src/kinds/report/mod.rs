@@ -108,7 +108,7 @@ impl Report {
     /// Connects, and makes the cursors where there are none.
     fn connect(&self, cx: &mut Context) -> Result<Links, Error> {
         let mut source = cx.connect_source(&self.params.database.url)?;
-        let script = Script::new(&self.params, source.dialect()).map_err(invalid)?;
+        let script = Script::new(&self.params, source.dialect())?;
         let mut other = match self.params.target() {
             Target::Elsewhere(_, url) => Some(cx.connect(url)?),
             _ => None,
@@ -302,10 +302,6 @@ fn remember_reset(cx: &mut Context) -> Result<(), Error> {
         return Ok(());
     }
     cx.state()?.set(AFTER_RESET, &orders)
-}
-
-fn invalid(invalid: Invalid) -> Error {
-    Error::Invalid(format!("{}: {}", invalid.at, invalid.message))
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use super::params::{Output, Params, Target};
 use super::rows::{self, Drawn, STEP, Sheet};
 use super::sql::{Script, Values};
 use crate::context::Context;
-use crate::data::Compression;
 use crate::disk::folder;
 use crate::error::Error;
 use crate::job::Tally;

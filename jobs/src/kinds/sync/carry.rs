@@ -6,11 +6,11 @@ use std::thread;
 use db::{Connection, Load, Loader, Reject, TableInfo};
 
 use super::facts::Course;
-use super::flow::{STATEMENT, Stream};
-use super::query::Statement;
+use super::flow::Stream;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
+use crate::statement::{STATEMENT, Statement};
 
 /// Carries all rows of a statement over, followed by the cells that are the same for all. Belongs into a transaction of the target.
 pub(super) fn carry(

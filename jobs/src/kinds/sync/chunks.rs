@@ -7,12 +7,13 @@ use std::thread;
 
 use db::{ColumnInfo, Connection, Kind};
 
-use super::facts::{Course, first_row};
+use super::facts::Course;
 use super::flow::Stream;
 use super::mapping::{Lane, Origin};
-use super::query::{Side, Statement};
+use super::query::Side;
 use crate::context::Context;
 use crate::error::Error;
+use crate::statement::Statement;
 
 /// So many rows a span shall have.
 const ROWS: i128 = 64;
@@ -129,7 +130,7 @@ impl<'a> Chunks<'a> {
     }
 
     fn extent(&self, side: &Side, db: &mut dyn Connection) -> Result<Extent, Error> {
-        let row = first_row(self.cx, db, &side.extent(self.lane))?;
+        let row = side.extent(self.lane).first_row(self.cx, db)?;
         let number = |at: usize| row.get(at)?.as_ref()?.parse::<i128>().ok();
         Ok(Extent {
             low: number(0).unwrap_or(i128::MAX),

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use db::{Connection, TableInfo, TableName};
 
-use super::flow::STATEMENT;
 use super::link::Reached;
 use super::mapping::{Mapping, Origin};
 use super::params::{Mode, Table};
-use super::query::{Side, Statement};
+use super::query::Side;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Invalid;
+use crate::statement::Statement;
 
 /// What is known of a table and its copy.
 pub(super) struct Facts {
@@ -55,7 +55,7 @@ impl Facts {
         let from = Reached::find(&table.from, linked, source)?;
         let place = |attribute: &str| format!("table[{}].{attribute}", at + 1);
         let missing = |attribute: &str, side: &str, name: &str| {
-            invalid(Invalid::new(
+            Error::from(Invalid::new(
                 place(attribute),
                 format!("the {side} has no table {name}"),
             ))
@@ -67,7 +67,7 @@ impl Facts {
         let here = target
             .dictionary(&to)?
             .ok_or_else(|| missing("to", "target", table.to()))?;
-        let mapping = Mapping::new(table, at, &there, &here, writes).map_err(invalid)?;
+        let mapping = Mapping::new(table, at, &there, &here, writes)?;
         let scope = match mapping.scope(table, &there, reads, writes) {
             Ok(scope) => scope,
             // only the seed of a cursor would be looked for in it
@@ -76,7 +76,7 @@ impl Facts {
                 let why = format!(
                     "it speaks of {lost}, which {to} has no column for: target-where=\"…\" has to say which of its rows are meant"
                 );
-                return Err(invalid(Invalid::new(place("where"), why)));
+                return Err(Error::from(Invalid::new(place("where"), why)));
             }
         };
         let same = |from: &Origin, declared: &str| matches!(from, Origin::Column(column) if column.declared == declared);
@@ -100,33 +100,13 @@ impl Facts {
     }
 }
 
-/// What the dictionaries say against the job file, as the error of a run.
-pub(super) fn invalid(invalid: Invalid) -> Error {
-    Error::Invalid(format!("{}: {}", invalid.at, invalid.message))
-}
-
-/// The first row of a statement as text; NULL is none.
-pub(super) fn first_row(
-    cx: &Context,
-    db: &mut dyn Connection,
-    statement: &Statement,
-) -> Result<Vec<Option<String>>, Error> {
-    let _step = cx.step("query", STATEMENT);
-    let mut rows = db.query(&statement.sql, &statement.cells())?;
-    let row = rows.fetch()?;
-    let text = |cell: db::Cell<'_>| cell.map(|text| String::from_utf8_lossy(text).into_owned());
-    Ok(row
-        .map(|row| row.cells().map(text).collect())
-        .unwrap_or_default())
-}
-
 /// The number that a statement yields.
 pub(super) fn number(
     cx: &Context,
     db: &mut dyn Connection,
     statement: &Statement,
 ) -> Result<u64, Error> {
-    let row = first_row(cx, db, statement)?;
+    let row = statement.first_row(cx, db)?;
     let number = row.into_iter().next().flatten();
     Ok(number.and_then(|number| number.parse().ok()).unwrap_or(0))
 }

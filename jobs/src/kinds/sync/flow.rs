@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use db::{Canceller, Cell, Cells, Connection};
 
-use super::query::Statement;
 use crate::context::{Context, Crew};
 use crate::error::Error;
+use crate::statement::{STATEMENT, Statement};
 
 /// A batch is handed on when it has so many bytes.
 const BYTES: usize = 256 << 10;
@@ -22,9 +22,6 @@ const LARGE: usize = 4 << 20;
 
 /// How long the taker waits before it looks whether it has to stop.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How long one statement may take before its first row, as far as the watchdog minds; the statement timeout ends it before.
-pub(super) const STATEMENT: Duration = Duration::from_secs(660);
 
 /// Marks the end of a cell that is NULL.
 const NULL: usize = 1 << (usize::BITS - 1);

@@ -6,11 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use db::{Connection, Kind, Load, Mode, TableInfo, Transactions};
+use db::{Connection, Kind, Load, Mode, TableInfo};
 
 use super::carry::finish;
 use super::cursor::{self, Owner};
-use super::facts::{Course, first_row, number};
+use super::facts::{Course, number};
 use super::pass::Pair;
 use super::query::{Along, Begin};
 use super::refresh::commit;
@@ -153,7 +153,7 @@ impl<'a> Increment<'a> {
                     column: &column.name,
                     kind: column.kind,
                 };
-                let highest = first_row(self.cx, target, &here.highest(Begin::Lowest))?;
+                let highest = here.highest(Begin::Lowest).first_row(self.cx, target)?;
                 if let Some(highest) = none(highest) {
                     log::info!(
                         "{}: goes on after {}={highest}, the target's highest",
@@ -163,7 +163,7 @@ impl<'a> Increment<'a> {
                     return Ok(Cursor::at(Some(&highest)));
                 }
             }
-            None if first_row(self.cx, target, &facts.writing.any())?.is_empty() => {}
+            None if facts.writing.any().first_row(self.cx, target)?.is_empty() => {}
             None if table.start.is_some() => {}
             None => {
                 return Err(Error::Invalid(format!(
@@ -180,7 +180,7 @@ impl<'a> Increment<'a> {
             return Ok(Cursor::at(None));
         }
         // numbers below the lowest may be about to appear; below zero hardly anybody counts
-        let lowest = none(first_row(self.cx, source, &self.along().lowest())?);
+        let lowest = none(self.along().lowest().first_row(self.cx, source)?);
         let lowest = lowest
             .and_then(|text| text.parse::<i128>().ok())
             .unwrap_or(1);
@@ -199,7 +199,12 @@ impl<'a> Increment<'a> {
         let now = self.cx.now().timestamp_millis();
         let look = if news && source.dialect().commits_late() {
             let _step = self.cx.step("open transactions", Duration::from_secs(60));
-            self.look(now, source.transactions()?)?
+            Look::of(now, source.transactions()?, self.settle(), |why| {
+                Error::Invalid(format!(
+                    "{}: {why}, so rows that are committed late can be found only by waiting: settle=\"10s\" or the like has to say how late they may come",
+                    self.course.table.from
+                ))
+            })?
         } else {
             Look::quiet(now)
         };
@@ -208,32 +213,16 @@ impl<'a> Increment<'a> {
         Ok(news.then_some(Sight { highest, look }))
     }
 
-    fn look(&self, now: i64, told: Transactions) -> Result<Look, Error> {
-        match told {
-            Transactions::Listed(open) => Ok(Look {
-                now,
-                open,
-                hidden: None,
-            }),
-            Transactions::Hidden(why) if self.settle() == 0 => Err(Error::Invalid(format!(
-                "{}: {why}, so rows that are committed late can be found only by waiting: settle=\"10s\" or the like has to say how late they may come",
-                self.course.table.from
-            ))),
-            Transactions::Hidden(why) => Ok(Look {
-                now,
-                open: Vec::new(),
-                hidden: Some(why),
-            }),
-        }
-    }
-
     /// The highest key that is new, or that more rows have than were copied.
     pub(super) fn highest(
         &self,
         source: &mut dyn Connection,
         cursor: &Cursor,
     ) -> Result<Option<String>, Error> {
-        let row = first_row(self.cx, source, &self.along().highest(begin(cursor)))?;
+        let row = self
+            .along()
+            .highest(begin(cursor))
+            .first_row(self.cx, source)?;
         let mut row = row.into_iter();
         let highest = row.next().flatten();
         let ties = row.next().flatten().and_then(|count| count.parse().ok());

@@ -10,13 +10,12 @@
 
 use db::{ColumnInfo, Connection, Dialect, TableInfo, TableName};
 
-use super::facts::{Course, first_row};
-use super::flow::STATEMENT;
+use super::facts::Course;
 use super::mapping::Origin;
-use super::query::Statement;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
+use crate::statement::{STATEMENT, Statement};
 
 /// A foreign table of PostgreSQL by the name of its server and its own, or the name it has there.
 const FOREIGN: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_foreign_table t \
@@ -175,7 +174,7 @@ pub(super) fn fetch(
     loop {
         cx.checkpoint()?;
         let bound = reach.bound(&key, last.as_deref(), course.table.batch);
-        let Some(upto) = first_row(cx, target, &bound)?.into_iter().next().flatten() else {
+        let Some(upto) = bound.first_row(cx, target)?.into_iter().next().flatten() else {
             return Ok(tally);
         };
         tally.read += reach.run(cx, target, &reach.between(&key, last.as_deref(), &upto))?;

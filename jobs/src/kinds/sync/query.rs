@@ -3,36 +3,12 @@
 use db::{Dialect, Kind, TableName};
 
 use super::mapping::{Mapping, Origin};
+use crate::statement::Statement;
 
 /// The name of the column that tells the cursor's value, last but for [`EDGE`].
 const CURSOR: &str = "procctl_cursor";
 /// The column that tells whether a row lies at the upper end of its range.
 const EDGE: &str = "procctl_edge";
-
-/// A statement with its values in the order of its placeholders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Statement {
-    pub(super) sql: String,
-    pub(super) values: Vec<String>,
-}
-
-impl Statement {
-    /// A statement without values.
-    pub(super) fn plain(sql: String) -> Statement {
-        Statement {
-            sql,
-            values: Vec::new(),
-        }
-    }
-
-    /// The values as cells to bind.
-    pub(super) fn cells(&self) -> Vec<db::Cell<'_>> {
-        self.values
-            .iter()
-            .map(|value| Some(value.as_bytes()))
-            .collect()
-    }
-}
 
 /// One side of a copy: its table, and the columns that a row of it brings, as SQL.
 #[derive(Clone)]

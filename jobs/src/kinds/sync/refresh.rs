@@ -4,8 +4,7 @@
 //! deleted, rows that differ updated, rows that are new inserted, each by one statement, and all of it committed at once.
 
 use super::carry::carry;
-use super::facts::{Course, first_row, number};
-use super::flow::STATEMENT;
+use super::facts::{Course, number};
 use super::link;
 use super::params::Share;
 use super::pass::Pair;
@@ -13,13 +12,14 @@ use super::stage::Staging;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
+use crate::statement::STATEMENT;
 use db::{Connection, Load, Mode, TableInfo};
 
 /// One pass.
 pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
     let (source, target) = (&mut *pair.source, &mut *pair.target);
     let facts = course.facts;
-    let empty = first_row(cx, target, &facts.writing.any())?.is_empty();
+    let empty = facts.writing.any().first_row(cx, target)?.is_empty();
     // the target's server reads by itself
     if !facts.linked {
         source.begin_snapshot()?;

@@ -4,7 +4,7 @@ use db::Transactions;
 
 use super::batch;
 use super::capture;
-use super::facts::{Course, Facts, first_row, number};
+use super::facts::{Course, Facts, number};
 use super::increment::Increment;
 use super::look;
 use super::mapping::{Mapping, Origin};
@@ -217,7 +217,12 @@ pub(super) fn dry_run(
                 Count(wanted, "row"),
                 Count(gone, "row")
             ));
-        } else if first_row(cx, &mut *pair.target, &facts.writing.any())?.is_empty() {
+        } else if facts
+            .writing
+            .any()
+            .first_row(cx, &mut *pair.target)?
+            .is_empty()
+        {
             report.note(format!("{} is empty: all would be inserted", facts.to));
         }
     }

@@ -4,10 +4,10 @@
 use db::{Change, ColumnInfo, Connection, Load, Mode, Stage, TableInfo, TableName};
 
 use super::facts::Course;
-use super::flow::STATEMENT;
 use super::mapping::Mapping;
 use crate::context::Context;
 use crate::error::Error;
+use crate::statement::STATEMENT;
 
 /// What a stage goes by; only its own connection sees it.
 const WORD: &str = "procctl_stage";

@@ -7,11 +7,11 @@ use db::{Connection, Load, Loader};
 use super::carry::refuse;
 use super::facts::Course;
 use super::flow::{OneRow, Stream};
-use super::query::Statement;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
 use crate::latecomers::{Cursor, EdgeWatch, Row, Tracker};
+use crate::statement::Statement;
 
 /// Rows being taken over.
 pub(super) struct Taking<'a, 't> {

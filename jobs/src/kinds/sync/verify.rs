@@ -8,14 +8,13 @@
 use db::{ColumnInfo, Connection};
 
 use super::facts::Course;
-use super::flow::STATEMENT;
 use super::mapping::Origin;
 use super::pass::Pair;
-use super::query::Statement;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Count, Tally};
 use crate::likeness::Even;
+use crate::statement::{STATEMENT, Statement};
 
 /// So often both sides are read before they are held to differ.
 const LOOKS: u32 = 3;

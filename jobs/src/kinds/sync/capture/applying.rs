@@ -2,12 +2,12 @@
 
 use db::{Cell, ColumnInfo, Connection, Dialect, Kind, Load, Mode};
 
-use super::super::flow::STATEMENT;
 use super::ledger;
 use super::reading::{Entries, Portion};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
+use crate::statement::STATEMENT;
 
 /// So many keys are deleted by one statement.
 const KEYS: usize = 100;

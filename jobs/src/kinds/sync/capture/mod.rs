@@ -31,7 +31,6 @@ use db::{ColumnInfo, Connection, Constraint, ErrorKind, TableInfo, TableName};
 use self::changelog::Log;
 use self::reading::{Entries, Portion, entries, trim};
 use super::facts::Course;
-use super::flow::STATEMENT;
 use super::mapping::Origin;
 use super::params::Table;
 use super::pass::Pair;
@@ -39,6 +38,7 @@ use super::refresh;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Count, Report, Tally};
+use crate::statement::STATEMENT;
 
 /// So many entries are a batch; all rows of a batch are one transaction.
 const BATCH: u64 = 5_000;
