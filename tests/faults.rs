@@ -3,25 +3,20 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::chance::pass;
 use crate::lab::{Lab, PATIENCE, alive, false_clock, signal, wait_for};
+use crate::small_disk::SmallDisk;
 
 /// A job that beats by its output all the time.
 const TALKS: &str = r#"beat="output" heartbeat="3s" backoff="100ms"><command>sh -c "while :; do echo alive; sleep 0.3; done"</command></exec>"#;
 
 fn talks(lab: &Lab, name: &str) {
     lab.job(name, &format!(r#"<exec name="{name}" {TALKS}"#));
-}
-
-fn pause(long: Duration) {
-    let until = Instant::now() + long;
-    wait_for("some time has passed", long + PATIENCE, || {
-        (Instant::now() >= until).then_some(())
-    });
 }
 
 /// Ends a helper process with the test.
@@ -72,7 +67,7 @@ fn a_full_table_refuses_newcomers_and_leaves_the_others_alone() {
             .to_string();
         text.contains("full").then_some(())
     });
-    pause(Duration::from_secs(4));
+    pass(Duration::from_secs(4));
     assert_eq!(
         lab.pid("early"),
         Some(early),
@@ -102,7 +97,7 @@ fn a_damaged_table_is_replaced_and_hangs_are_still_found() {
         fs::File::open(&path).ok()?.read_exact(&mut head).ok()?;
         (head != [0xA5; 64]).then_some(())
     });
-    pause(Duration::from_secs(5));
+    pass(Duration::from_secs(5));
     assert_eq!(
         [lab.pid("one"), lab.pid("two")],
         pids.map(Some),
@@ -150,7 +145,7 @@ fn a_step_of_the_wall_clock_kills_nobody_and_starts_nothing_twice() {
     let pid = lab.running("steady");
     for step in ["+1d\n", "-1d\n", "+0d\n", "+30d\n", "+0d\n"] {
         lab.write("offset", step);
-        pause(Duration::from_secs(4));
+        pass(Duration::from_secs(4));
         assert_eq!(
             lab.pid("steady"),
             Some(pid),
@@ -163,29 +158,6 @@ fn a_step_of_the_wall_clock_kills_nobody_and_starts_nothing_twice() {
         "the daily job ran {} times",
         lab.lines("daily.runs").len()
     );
-}
-
-/// A small file system mounted on a folder of the lab; unmounted with it.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn new(folder: std::path::PathBuf, size: &str) -> SmallDisk {
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
-            .arg(&folder)
-            .status();
-        assert!(
-            done.expect("mount").success(),
-            "this story mounts a small tmpfs, which needs root"
-        );
-        SmallDisk(folder)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _lazily = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]
@@ -306,7 +278,7 @@ fn a_broken_new_version_leaves_the_running_one_alone() {
     wait_for("the mended file is taken", PATIENCE, || {
         (!lab.status("one").to_string().contains("comand")).then_some(())
     });
-    pause(Duration::from_secs(1));
+    pass(Duration::from_secs(1));
     assert_eq!(
         lab.pid("one"),
         Some(pid),

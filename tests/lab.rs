@@ -299,6 +299,23 @@ impl Lab {
         })
     }
 
+    /// Makes a certificate for `localhost` that nobody signed, as `cert.pem` and `key.pem` in the home.
+    pub(crate) fn certificate(&self) {
+        let request = [
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ];
+        let made = Command::new("openssl")
+            .args(request)
+            .args(["-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "key.pem", "-out", "cert.pem"])
+            .current_dir(self.path(""))
+            .output()
+            .expect("running openssl");
+        assert!(made.status.success(), "{made:?}");
+    }
+
     /// The lines of a file in the home; none while there is no such file.
     pub(crate) fn lines(&self, inside: &str) -> Vec<String> {
         fs::read_to_string(self.path(inside))

@@ -26,6 +26,7 @@ mod report;
 mod round_trip;
 mod server_faults;
 mod services;
+mod small_disk;
 mod sync;
 mod transfer;
 mod writers;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -10,30 +9,7 @@ use super::Forward;
 use super::sender::{Sender, connect, send_lines};
 use super::sink::{Mode, Sink};
 use crate::lab::{PATIENCE, programs, wait_for};
-
-/// A small file system on a folder; unmounted with it.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(folder: PathBuf, size: &str) -> SmallDisk {
-        fs::create_dir_all(&folder).expect("the folder");
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
-            .arg(&folder)
-            .status();
-        assert!(
-            done.expect("mount").success(),
-            "this story mounts a small tmpfs, which needs root"
-        );
-        SmallDisk(folder)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _lazily = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
+use crate::small_disk::SmallDisk;
 
 #[test]
 fn on_a_full_disk_senders_wait_and_nothing_is_lost() {

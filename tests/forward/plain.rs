@@ -1,7 +1,7 @@
 //! What works when nothing goes wrong: lines, frames, sessions, logins, bodies.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::Forward;
@@ -179,29 +179,7 @@ print(acked)
 fn strangers_log_in_by_tls_and_a_wrong_key_is_refused() {
     let sink = Sink::new(Mode::Takes);
     let mut forward = Forward::new("", "", "");
-    let certificate = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args([
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ])
-        .args(["-keyout", "key.pem", "-out", "cert.pem"])
-        .current_dir(forward.lab.path(""))
-        .stderr(Stdio::null())
-        .status();
-    assert!(certificate.expect("openssl").success());
+    forward.lab.certificate();
     forward.lab.write("login.key", "a shared secret\n");
     let address = forward.address;
     forward.lab.job(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use super::kills::{is_whole, start};
 use super::{element, fill, good, open_to_all, run, server, tree};
 use crate::chance::rounds;
 use crate::lab::{Lab, PATIENCE, false_clock, wait_for};
+use crate::small_disk::SmallDisk;
 
 /// Does harm to the files of a folder while a job runs: they grow, they go, they are replaced.
 fn disturb(lab: &Lab, folder: &Path, round: u64, name: &str, content: &str) {
@@ -134,25 +135,6 @@ fn flat(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// A small disk of its own in a folder; only root may make one.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path, how: &str) {
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", how, "tmpfs"])
-            .arg(path)
-            .status();
-        assert!(done.expect("running mount").success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_disk_that_is_full_there() {
     if !nix::unistd::Uid::effective().is_root() {
@@ -161,8 +143,7 @@ fn a_disk_that_is_full_there() {
     }
     let (lab, server) = (Lab::new(), server());
     let there = server.folder("narrow");
-    SmallDisk::mount(&there, "size=700k,mode=777");
-    let _disk = SmallDisk(there.clone());
+    let disk = SmallDisk::open_to_all(there.clone(), "700k");
     let put = format!(
         "{}<put from=\"out\" to=\"/narrow\" then=\"delete\" recurse=\"true\" stable=\"0s\"/>",
         element(&server.host, "retries=\"0\"")
@@ -187,7 +168,7 @@ fn a_disk_that_is_full_there() {
             all.remove(name);
         }
     }
-    SmallDisk::mount(&there, "remount,size=64m");
+    disk.resize("64m");
     good(&lab, "put", &put);
     assert!(tree(&lab.path("out")).is_empty());
     assert_eq!(tree(&there), all);
@@ -208,7 +189,7 @@ fn a_file_too_large_for_the_receiver_is_never_seen_in_part() {
     // a limit on the length of files stands in for a disk that is full
     let limited = lab.script("limited", "trap '' XFSZ; ulimit -f 400; exec \"$@\"");
     let ours = lab.command("jobs");
-    let mut command = std::process::Command::new(&limited);
+    let mut command = Command::new(&limited);
     command.arg(ours.get_program()).arg("run").arg(&job);
     for (name, value) in ours.get_envs() {
         if let Some(value) = value {

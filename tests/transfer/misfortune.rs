@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use super::site::{Site, files};
 use crate::chance::{Dice, pass_beside, rounds};
 use crate::lab::{PATIENCE, wait_for};
+use crate::small_disk::SmallDisk;
 
 pub(super) fn start(site: &Site, job: &Path) -> Child {
     let mut command = site.lab.command("jobs");
@@ -152,22 +153,7 @@ fn a_disk_that_is_full_at_the_receiver() {
         return;
     }
     let mut site = Site::new();
-    let disk = site.lab.path("xfer");
-    let mount = |how: &str, size: &str| {
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("{how}size={size}"), "tmpfs"])
-            .arg(&disk)
-            .status();
-        assert!(done.expect("running mount").success());
-    };
-    mount("", "2m");
-    struct Mounted(std::path::PathBuf);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
-        }
-    }
-    let _mounted = Mounted(disk.clone());
+    let disk = SmallDisk::new(site.lab.path("xfer"), "2m");
     site.kill();
     site.start();
     let mut sent = site.fill("out", 1, &[900_000, 900_000, 3_000_000]);
@@ -193,7 +179,7 @@ fn a_disk_that_is_full_at_the_receiver() {
             "half a file was seen"
         );
     }
-    mount("remount,", "64m");
+    disk.resize("64m");
     site.good(&job);
     assert!(files(&site.lab.path("xfer/vip")) == sent);
     assert!(files(&site.lab.path("out")).is_empty());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use super::proxy::Proxy;
 use crate::lab::{Lab, PATIENCE, wait_for};
@@ -86,29 +86,7 @@ impl Site {
         let lab = Lab::new();
         let port = free_port();
         if !tls.is_empty() {
-            let made = Command::new("openssl")
-                .args([
-                    "req",
-                    "-x509",
-                    "-newkey",
-                    "rsa:2048",
-                    "-nodes",
-                    "-days",
-                    "2",
-                    "-subj",
-                    "/CN=localhost",
-                ])
-                .args([
-                    "-addext",
-                    "subjectAltName=DNS:localhost",
-                    "-addext",
-                    "basicConstraints=critical,CA:FALSE",
-                ])
-                .args(["-keyout", "key.pem", "-out", "cert.pem"])
-                .current_dir(lab.path(""))
-                .output()
-                .expect("running openssl");
-            assert!(made.status.success(), "{made:?}");
+            lab.certificate();
         }
         fs::create_dir_all(lab.path("out")).expect("a folder");
         lab.job(
