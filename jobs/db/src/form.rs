@@ -92,6 +92,32 @@ pub fn read_hex(text: &[u8], into: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// Whether text is pairs of hex digits of either case.
+pub(crate) fn is_hex(text: &[u8]) -> bool {
+    text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether text is a whole number of any length: digits, with a sign or none.
+pub(crate) fn is_whole(text: &[u8]) -> bool {
+    let digits = text
+        .strip_prefix(b"-")
+        .or(text.strip_prefix(b"+"))
+        .unwrap_or(text);
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// The written form of a boolean that came as `1`, `t` or `true`, or their opposites, in either case.
+pub(crate) fn plain_bool(text: &[u8]) -> Option<&'static [u8]> {
+    let among = |words: [&[u8]; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if among([b"1", b"true", b"t"]) {
+        Some(b"1")
+    } else if among([b"0", b"false", b"f"]) {
+        Some(b"0")
+    } else {
+        None
+    }
+}
+
 /// A number that was read from text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {

@@ -59,7 +59,7 @@ impl Target {
             Kind::Decimal => form::read_number(text).is_none(),
             Kind::Real => form::read_float(text).is_none(),
             Kind::Bool => !matches!(text, b"0" | b"1" | b"t" | b"f" | b"true" | b"false"),
-            Kind::Blob => text.len() % 2 != 0 || !text.iter().all(u8::is_ascii_hexdigit),
+            Kind::Blob => !form::is_hex(text),
             Kind::Date => !is_date(text),
             Kind::Timestamp | Kind::Instant => text.get(..10).is_none_or(|date| !is_date(date)),
             Kind::Time => text.first().is_none_or(|byte| !byte.is_ascii_digit()),

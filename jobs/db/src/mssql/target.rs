@@ -116,24 +116,20 @@ impl Target {
     pub(super) fn readable<'t>(&self, text: &'t [u8]) -> Result<Cow<'t, [u8]>, &'static str> {
         let trimmed = text.trim_ascii();
         match self.kind {
-            Kind::Integer => {
-                let digits = trimmed
-                    .strip_prefix(b"-")
-                    .or(trimmed.strip_prefix(b"+"))
-                    .unwrap_or(trimmed);
-                let whole = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-                whole.then(|| trimmed.into()).ok_or("not a whole number")
-            }
+            Kind::Integer => form::is_whole(trimmed)
+                .then(|| trimmed.into())
+                .ok_or("not a whole number"),
             Kind::Decimal => plain_decimal(trimmed).ok_or("not a number that the column can hold"),
             Kind::Real => match form::read_float(trimmed) {
                 Some(number) if number.is_finite() => Ok(trimmed.into()),
                 _ => Err("not a number that the column can hold"),
             },
-            Kind::Bool => truth(trimmed).ok_or("neither 1 nor 0").map(Into::into),
-            Kind::Blob => {
-                let hex = text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit);
-                hex.then(|| text.into()).ok_or("not pairs of hex digits")
-            }
+            Kind::Bool => form::plain_bool(trimmed)
+                .map(Into::into)
+                .ok_or("neither 1 nor 0"),
+            Kind::Blob => form::is_hex(text)
+                .then(|| text.into())
+                .ok_or("not pairs of hex digits"),
             Kind::Timestamp => Ok(crate::instant::to_utc(text).unwrap_or(text.into())),
             Kind::Instant => zoned(trimmed).ok_or("not a time with a zone"),
             // a longer text would be cut to one
@@ -150,21 +146,6 @@ impl Target {
     /// Its quoted name.
     pub(super) fn quoted(&self) -> String {
         Mssql.quote(&self.name)
-    }
-}
-
-fn truth(text: &[u8]) -> Option<&'static [u8]> {
-    let is = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if is(&["1", "true", "t"]) {
-        Some(b"1")
-    } else if is(&["0", "false", "f"]) {
-        Some(b"0")
-    } else {
-        None
     }
 }
 

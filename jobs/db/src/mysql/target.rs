@@ -1,6 +1,6 @@
 //! A column that rows are loaded into: its text as MySQL reads it, and what MySQL would bend is refused here.
 
-use crate::Kind;
+use crate::{Kind, form};
 use std::borrow::Cow;
 
 /// A column that rows are loaded into.
@@ -34,18 +34,13 @@ impl Target {
         let trimmed = text.trim_ascii();
         match self.kind {
             Kind::Integer => {
-                let digits = trimmed
-                    .strip_prefix(b"-")
-                    .or(trimmed.strip_prefix(b"+"))
-                    .unwrap_or(trimmed);
-                let whole = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-                if whole {
+                if form::is_whole(trimmed) {
                     Ok(trimmed.into())
                 } else {
                     Err("not a whole number")
                 }
             }
-            Kind::Decimal | Kind::Real => match crate::form::read_number(trimmed) {
+            Kind::Decimal | Kind::Real => match form::read_number(trimmed) {
                 Some(_) => Ok(trimmed.into()),
                 None => Err("not a number that the column can hold"),
             },
@@ -62,8 +57,7 @@ impl Target {
                 Err("neither 1 nor 0")
             }
             Kind::Blob => {
-                let hex = text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit);
-                if hex {
+                if form::is_hex(text) {
                     Ok(text.into())
                 } else {
                     Err("not pairs of hex digits")

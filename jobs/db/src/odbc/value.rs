@@ -65,11 +65,7 @@ pub(super) fn readable(
     let trimmed = text.trim_ascii();
     match kind {
         Kind::Integer => {
-            let digits = trimmed
-                .strip_prefix(b"-")
-                .or(trimmed.strip_prefix(b"+"))
-                .unwrap_or(trimmed);
-            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            if !form::is_whole(trimmed) {
                 return Err("not a whole number");
             }
             if engine == Engine::Sqlite
@@ -90,10 +86,11 @@ pub(super) fn readable(
             Some(number) if number.is_finite() || engine == Engine::Postgres => Ok(trimmed.into()),
             _ => Err("not a number that the column can hold"),
         },
-        Kind::Bool => truth(trimmed).ok_or("neither 1 nor 0").map(Into::into),
+        Kind::Bool => form::plain_bool(trimmed)
+            .map(Into::into)
+            .ok_or("neither 1 nor 0"),
         Kind::Blob => {
-            let hex = text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit);
-            if hex {
+            if form::is_hex(text) {
                 Ok(text.into())
             } else {
                 Err("not pairs of hex digits")
@@ -107,21 +104,6 @@ pub(super) fn readable(
         }
         _ if std::str::from_utf8(text).is_err() => Err("not UTF-8"),
         _ => Ok(text.into()),
-    }
-}
-
-fn truth(text: &[u8]) -> Option<&'static [u8]> {
-    let is = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if is(&["1", "true", "t"]) {
-        Some(b"1")
-    } else if is(&["0", "false", "f"]) {
-        Some(b"0")
-    } else {
-        None
     }
 }
 

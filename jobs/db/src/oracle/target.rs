@@ -117,11 +117,7 @@ impl Target {
                 return Err("neither 1 nor 0");
             }
             Make::Integer => {
-                let digits = trimmed
-                    .strip_prefix(b"-")
-                    .or(trimmed.strip_prefix(b"+"))
-                    .unwrap_or(trimmed);
-                let whole = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+                let whole = form::is_whole(trimmed);
                 return whole.then(|| trimmed.into()).ok_or("not a whole number");
             }
             Make::Number => {

@@ -21,7 +21,10 @@ pub(super) fn bind(
         Some(text) => match kind {
             Kind::Integer => number(text, false)?,
             Kind::Decimal => number(text, true)?,
-            Kind::Bool => truth(text)?,
+            Kind::Bool => {
+                let one = form::plain_bool(text).ok_or("neither 1 nor 0")? == b"1";
+                ValueRef::Integer(one.into())
+            }
             Kind::Real => match form::read_float(text) {
                 Some(value) if !value.is_nan() => ValueRef::Real(value),
                 _ => return Err("not a number that the column can hold"),
@@ -56,21 +59,6 @@ fn number(text: &[u8], must_be_exact: bool) -> Result<ValueRef<'static>, Misfit>
         Some(Number::Float { exact: false, .. }) => Err("not a number that 64 bits hold"),
         Some(Number::Float { value, .. }) => Ok(ValueRef::Real(value)),
         None => Err("not a number"),
-    }
-}
-
-fn truth(text: &[u8]) -> Result<ValueRef<'static>, Misfit> {
-    let is = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if is(&["1", "true", "t"]) {
-        Ok(ValueRef::Integer(1))
-    } else if is(&["0", "false", "f"]) {
-        Ok(ValueRef::Integer(0))
-    } else {
-        Err("neither 1 nor 0")
     }
 }
 

@@ -105,7 +105,7 @@ impl Pen {
                 Layout::Jsonl => (Format::Jsonl, output.compress),
             },
         };
-        Writer::new(draft, format.0, format.1.into(), columns).map(Pen::Rows)
+        Writer::new(draft, format.0, format.1, columns).map(Pen::Rows)
     }
 
     fn row(&mut self, cells: &[db::Cell<'_>]) -> std::io::Result<()> {
