@@ -1,9 +1,10 @@
 //! Senders for `scripts/bench forward`: many connections that send lines as fast as they are acknowledged, or at a rate; and
-//! the floor, a bare loop of write and fdatasync.
+//! the floor, a bare loop of write and fdatasync, as fast as it goes or of records that come at a rate.
 //!
 //! usage: senders send ADDRESS SENDERS WINDOW BYTES SECONDS [RATE]   (RATE: records a second of all together, with latencies)
 //!        senders pour ADDRESS SENDERS BYTES RECORDS                 (no acknowledgements)
-//!        senders floor FILE BYTES SECONDS                           (writes of so many bytes, each synced)
+//!        senders floor FILE BYTES SECONDS [RATE]                    (writes of so many bytes, each synced; RATE: records a second, those
+//!                                                                   that are due share a write and a sync)
 //!        senders publish ADDRESS SENDERS WINDOW BYTES SECONDS       (to NATS JetStream, on the subject `bench`)
 
 use std::{
@@ -22,7 +23,7 @@ use rustix::event::{Timespec, epoll};
 /// Records in the buffer that everything is sent from.
 const REPEAT: usize = 256;
 /// How long the last acknowledgements may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How the other side tells what it has.
 #[derive(Clone, Copy, PartialEq)]
@@ -39,6 +40,8 @@ struct Sender {
     text: Rc<[u8]>,
     sent_bytes: usize,
     acked: usize,
+    /// Answers that say no: the record is not kept.
+    refused: usize,
     /// What was read of an answer that is not whole.
     rest: Vec<u8>,
     /// Counts and when they were sent.
@@ -92,6 +95,7 @@ impl Load {
                 text: record(n),
                 sent_bytes: 0,
                 acked: 0,
+                refused: 0,
                 rest: Vec::new(),
                 times: VecDeque::new(),
             });
@@ -101,6 +105,10 @@ impl Load {
 
     fn acked(&self) -> usize {
         self.senders.iter().map(|sender| sender.acked).sum()
+    }
+
+    fn refused(&self) -> usize {
+        self.senders.iter().map(|sender| sender.refused).sum()
     }
 
     fn sent(&self) -> usize {
@@ -113,7 +121,7 @@ impl Load {
     /// Sends up to so many records more, as far as window and socket allow.
     fn push(&mut self, n: usize, most: usize, timed: bool) -> io::Result<()> {
         let sender = &mut self.senders[n];
-        let limit = (sender.acked + self.window)
+        let limit = (sender.acked + sender.refused + self.window)
             .min((sender.sent_bytes / self.record).saturating_add(most));
         while sender.sent_bytes < limit * self.record {
             let from = sender.sent_bytes % sender.text.len();
@@ -176,7 +184,10 @@ impl Load {
                     .map_err(|_| io::Error::other(format!("it said: {last}")))?;
             }
             Speech::Replies => {
-                sender.acked += text.lines().filter(|line| line.starts_with("MSG ")).count();
+                // the second line of each reply holds the number in the stream, or why there is none
+                let count = |word| text.lines().filter(|line| line.contains(word)).count();
+                sender.acked += count("\"seq\":");
+                sender.refused += count("\"error\":");
                 if text.lines().any(|line| line.starts_with("PING")) {
                     // a full socket now is asked again
                     let _later = sender.stream.write(b"PONG\r\n");
@@ -194,13 +205,16 @@ impl Load {
         Ok(())
     }
 
-    /// As fast as it goes; gives the records that were acknowledged in that time.
+    /// As fast as it goes; gives the records that were acknowledged in that time. A server that works off all that is in flight before it
+    /// answers any of it is given the time for one answer to each.
     fn rush(&mut self, long: Duration) -> io::Result<(usize, Duration)> {
         let begun = Instant::now();
         for n in 0..self.senders.len() {
             self.push(n, usize::MAX / self.record / 4, false)?;
         }
-        while begun.elapsed() < long {
+        let first = self.senders.len() * self.window;
+        let answered = |load: &Load| load.acked() + load.refused() >= first;
+        while begun.elapsed() < long || (!answered(self) && begun.elapsed() < PATIENCE) {
             for n in self.listen(Duration::from_millis(50))? {
                 self.push(n, usize::MAX / self.record / 4, false)?;
             }
@@ -249,12 +263,16 @@ fn share(sorted: &[Duration], percent: usize) -> f64 {
     sorted.get(at).map_or(0.0, |long| long.as_secs_f64() * 1e3)
 }
 
-fn tell(records: usize, took: Duration, mut latencies: Vec<Duration>) -> io::Result<()> {
+fn tell(
+    (records, refused): (usize, usize),
+    took: Duration,
+    mut latencies: Vec<Duration>,
+) -> io::Result<()> {
     latencies.sort_unstable();
     let (p50, p99) = (share(&latencies, 50), share(&latencies, 99));
     writeln!(
         io::stdout().lock(),
-        r#"{{"records":{records},"seconds":{:.3},"p50":{p50:.3},"p99":{p99:.3}}}"#,
+        r#"{{"records":{records},"refused":{refused},"seconds":{:.3},"p50":{p50:.3},"p99":{p99:.3}}}"#,
         took.as_secs_f64()
     )
 }
@@ -269,7 +287,28 @@ fn floor(path: &str, bytes: usize, long: Duration) -> io::Result<()> {
         file.sync_data()?;
         latencies.push(at.elapsed());
     }
-    tell(latencies.len(), begun.elapsed(), latencies)
+    tell((latencies.len(), 0), begun.elapsed(), latencies)
+}
+
+/// Records that come at a rate, from the moment each is due until it is durable: what they wait for the sync before theirs counts.
+fn paced_floor(path: &str, bytes: usize, long: Duration, rate: usize) -> io::Result<()> {
+    let text = vec![b'x'; bytes * rate];
+    let mut file = File::create(path)?;
+    let (mut latencies, begun) = (Vec::new(), Instant::now());
+    while begun.elapsed() < long {
+        let due = usize::try_from(begun.elapsed().as_micros()).unwrap_or(0) * rate / 1_000_000;
+        let first = latencies.len();
+        if due == first {
+            std::thread::yield_now();
+            continue;
+        }
+        file.write_all(&text[..(due - first).min(rate) * bytes])?;
+        file.sync_data()?;
+        let now = begun.elapsed();
+        let at = |n: usize| Duration::from_micros((n * 1_000_000 / rate) as u64);
+        latencies.extend((first..due).map(|n| now.saturating_sub(at(n))));
+    }
+    tell((latencies.len(), 0), begun.elapsed(), latencies)
 }
 
 fn pour(address: &str, senders: usize, bytes: usize, records: usize) -> io::Result<()> {
@@ -287,7 +326,7 @@ fn pour(address: &str, senders: usize, bytes: usize, records: usize) -> io::Resu
             sent += count;
         }
     }
-    tell(sent, begun.elapsed(), Vec::new())
+    tell((sent, 0), begun.elapsed(), Vec::new())
 }
 
 fn main() -> io::Result<()> {
@@ -299,7 +338,10 @@ fn main() -> io::Result<()> {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let seconds = |at: usize| number(at).map(|n| Duration::from_secs(n as u64));
     match word(1) {
-        "floor" => floor(word(2), number(3)?, seconds(4)?),
+        "floor" => match number(5) {
+            Ok(rate) => paced_floor(word(2), number(3)?, seconds(4)?, rate),
+            Err(_) => floor(word(2), number(3)?, seconds(4)?),
+        },
         "pour" => pour(word(2), number(3)?, number(4)?, number(5)?),
         "send" => {
             let lines: Rc<[u8]> = line(number(5)?).repeat(REPEAT).into();
@@ -310,7 +352,7 @@ fn main() -> io::Result<()> {
                 Err(_) => load.rush(seconds(6)?)?,
             };
             load.drain()?;
-            tell(acked, took, load.latencies)
+            tell((acked, 0), took, load.latencies)
         }
         "publish" => {
             let size = number(5)?;
@@ -323,7 +365,7 @@ fn main() -> io::Result<()> {
             let mut load = Load::new(word(2), number(3)?, number(4)?, &record, Speech::Replies)?;
             // what is still on its way may take minutes, and is not counted
             let (acked, took) = load.rush(seconds(6)?)?;
-            tell(acked, took, load.latencies)
+            tell((acked, load.refused()), took, load.latencies)
         }
         _ => Err(io::Error::other("usage: senders send|pour|floor|publish …")),
     }

@@ -78,8 +78,14 @@ fn a_forward_starts_and_delivers_on_a_full_disk() {
     drop(disk);
 }
 
-/// Runs the forward under strace, which lets calls fail.
-fn with_fault(inject: &str, told: &str) {
+/// The whole path of a file of the spool.
+fn at_spool(forward: &Forward, file: &str) -> String {
+    let path = forward.lab.path("spool").join(file);
+    path.to_str().expect("a plain path").to_owned()
+}
+
+/// Runs the forward under strace, which lets calls fail: all of that sort, or those on one file of the spool.
+fn with_fault(inject: &str, file: Option<&str>, told: &str) {
     let sink = Sink::new(Mode::Takes);
     let deliver = format!(r#"<deliver url="{}" batch="50"/>"#, sink.url);
     let mut forward = Forward::new(r#"framing="frame""#, r#"segment="64K""#, &deliver);
@@ -96,6 +102,10 @@ fn with_fault(inject: &str, told: &str) {
             "-e",
             inject,
         ])
+        .args(
+            file.iter()
+                .flat_map(|file| ["-P".to_owned(), at_spool(&forward, file)]),
+        )
         .arg(programs().join("jobs"))
         .args(["run", "jobs/f.xml"])
         .current_dir(forward.lab.path(""));
@@ -126,12 +136,26 @@ fn with_fault(inject: &str, told: &str) {
 
 #[test]
 fn a_sync_that_fails_is_not_tried_again_on_that_file() {
-    with_fault("inject=fdatasync:error=EIO:when=3+7", "the disk refuses");
+    with_fault(
+        "inject=fdatasync:error=EIO:when=3+7",
+        None,
+        "the disk refuses",
+    );
 }
 
 #[test]
 fn a_disk_that_is_full_for_moments_costs_nothing() {
-    with_fault("inject=fdatasync:error=ENOSPC:when=2+5", "the disk is full");
+    with_fault(
+        "inject=fdatasync:error=ENOSPC:when=2+5",
+        None,
+        "the disk is full",
+    );
+}
+
+#[test]
+fn a_write_that_fails_is_taken_back_and_done_anew() {
+    let first = Some("00000000000000000001.seg");
+    with_fault("inject=write:error=EIO:when=3", first, "the disk refuses");
 }
 
 #[test]

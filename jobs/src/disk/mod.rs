@@ -39,6 +39,12 @@ pub trait Disk: Send + Sync {
     /// When it is not there or may not be read.
     fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, Error>;
 
+    /// Writes over the first bytes of a file that is there, durably; it takes no room that the file does not have.
+    ///
+    /// # Errors
+    /// The file may hold anything then, be it after a loss of power or a sync that failed: put another in its place.
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> Result<(), Error>;
+
     /// Gives a file another name, on the same file system; a file of that name is replaced in one step.
     ///
     /// # Errors

@@ -102,6 +102,17 @@ impl Disk for RealDisk {
         Ok(Box::new(file))
     }
 
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_data()
+            })
+            .map_err(Error::io("write", path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
         fs::rename(from, to).map_err(Error::io("rename", from))
     }
@@ -248,6 +259,9 @@ mod tests {
         file.sync_data().unwrap();
         disk.sync_file(&one).unwrap();
         assert!(disk.create(&one).is_err());
+        disk.overwrite(&one, b"3").unwrap();
+        assert_eq!(fs::read(&one).unwrap(), b"32");
+        assert!(disk.overwrite(&two, b"3").is_err());
         drop(disk.create(&two).unwrap());
         assert!(!disk.rename_new(&one, &two).unwrap());
         assert!(!link_over(&one, &two).unwrap());

@@ -137,12 +137,7 @@ impl Write for Handle {
             model.full_writes -= 1;
             return Err(ErrorKind::StorageFull.into());
         }
-        // the last write before the dark may reach the platter in part
-        let taken = if spent.is_ok() {
-            bytes.len()
-        } else {
-            bytes.len() / 2
-        };
+        let taken = arrived(&spent, bytes.len());
         let tick = model.tick();
         let inode = &mut model.inodes[self.inode];
         inode.seen.extend_from_slice(&bytes[..taken]);
@@ -155,20 +150,15 @@ impl Write for Handle {
     }
 }
 
+/// Bytes that a write brings to the platter: the last one before the dark may arrive in part.
+fn arrived(spent: &io::Result<()>, bytes: usize) -> usize {
+    if spent.is_ok() { bytes } else { bytes / 2 }
+}
+
 impl Written for Handle {
     fn sync(&mut self) -> io::Result<()> {
         self.disk.power.spend()?;
-        let mut model = self.disk.model();
-        if model.bad_syncs > 0 {
-            model.bad_syncs -= 1;
-            model.inodes[self.inode].poisoned = true;
-            return Err(io::Error::other("a bad block"));
-        }
-        let inode = &mut model.inodes[self.inode];
-        if !inode.poisoned {
-            inode.durable.clone_from(&inode.seen);
-        }
-        Ok(())
+        self.disk.model().sync(self.inode)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
@@ -219,6 +209,25 @@ impl Disk for FakeDisk {
             .inode(path)
             .ok_or_else(|| Error::io("open", path)(ErrorKind::NotFound.into()))?;
         Ok(Box::new(io::Cursor::new(model.inodes[inode].seen.clone())))
+    }
+
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let fail = || Error::io("write", path);
+        let spent = self.power.spend();
+        let mut model = self.model();
+        let inode = model
+            .inode(path)
+            .ok_or_else(|| fail()(ErrorKind::NotFound.into()))?;
+        let taken = arrived(&spent, bytes.len());
+        let tick = model.tick();
+        let written = &mut model.inodes[inode];
+        let length = written.seen.len().max(taken);
+        written.seen.resize(length, 0);
+        written.seen[..taken].copy_from_slice(&bytes[..taken]);
+        written.modified = tick;
+        spent.map_err(fail())?;
+        self.power.spend().map_err(fail())?;
+        model.sync(inode).map_err(fail())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
@@ -412,6 +421,24 @@ mod tests {
             file.sync().unwrap();
         });
         assert_eq!(states, BTreeSet::from([vec![("/d/a".to_owned(), vec![])]]));
+    }
+
+    #[test]
+    fn what_is_written_over_may_be_old_in_part_until_it_is_synced() {
+        let file = |bytes: &[u8]| vec![("/d/a".to_owned(), bytes.to_vec())];
+        let states = survivals(|disk| {
+            disk.put(Path::new("/d/a"), b"123");
+            disk.power().cut_at(disk.power().spent() + 2);
+            assert!(disk.overwrite(Path::new("/d/a"), b"xy").is_err());
+        });
+        for expected in [file(b"123"), file(b"xy3"), file(b"x23")] {
+            assert!(states.contains(&expected), "{expected:?}");
+        }
+        let states = survivals(|disk| {
+            disk.put(Path::new("/d/a"), b"123");
+            disk.overwrite(Path::new("/d/a"), b"xy").unwrap();
+        });
+        assert_eq!(states, BTreeSet::from([file(b"xy3")]));
     }
 
     #[test]

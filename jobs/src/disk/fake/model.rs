@@ -97,6 +97,20 @@ impl Model {
         }
     }
 
+    /// Makes a file's bytes durable, unless a bad block is met, now or before.
+    pub(super) fn sync(&mut self, inode: usize) -> io::Result<()> {
+        let inode = &mut self.inodes[inode];
+        if self.bad_syncs > 0 {
+            self.bad_syncs -= 1;
+            inode.poisoned = true;
+            return Err(io::Error::other("a bad block"));
+        }
+        if !inode.poisoned {
+            inode.durable.clone_from(&inode.seen);
+        }
+        Ok(())
+    }
+
     /// Makes versions of a path durable up to and including `at`.
     pub(super) fn settle(&mut self, path: &Path, at: u64) {
         let Some(versions) = self.names.get_mut(path) else {
@@ -159,10 +173,16 @@ impl Inode {
         let pairs = self.seen.iter().zip(&self.durable);
         let kept = pairs.take_while(|(seen, durable)| seen == durable).count();
         let from = kept + dice.below(self.seen.len() - kept + 1);
-        match if self.poisoned { 0 } else { dice.below(4) } {
+        match if self.poisoned { 0 } else { dice.below(5) } {
             0 => self.seen.clone_from(&self.durable),
             1 => {}
             2 => self.seen.truncate(from),
+            3 => {
+                // what was there before shows behind what was written over it
+                self.seen.truncate(from);
+                self.seen
+                    .extend_from_slice(self.durable.get(from..).unwrap_or_default());
+            }
             _ => self.seen[from..].fill(0),
         }
         self.durable.clone_from(&self.seen);

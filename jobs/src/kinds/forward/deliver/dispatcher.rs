@@ -41,6 +41,8 @@ pub(super) struct Dispatcher {
     /// Records are wanted again from this number on, by an operator (`true`) or after a failed read: nothing more goes
     /// until all is back.
     rewind: Option<(u64, bool)>,
+    /// The number of the record that lets more be done when it comes.
+    awaited: u64,
 }
 
 impl Dispatcher {
@@ -89,6 +91,7 @@ impl Dispatcher {
             looked: Instant::now(),
             times: BTreeMap::new(),
             rewind: None,
+            awaited: next,
             shared,
         };
         dispatcher.shared.figures.place(next, 0);
@@ -113,10 +116,9 @@ impl Dispatcher {
             let save = self.saved + SAVE;
             let wake = if self.is_moved() { due.min(save) } else { due };
             let long = wake.saturating_duration_since(Instant::now()).min(NAP);
-            self.shared
-                .shelf
-                .news
-                .wait(&mut seen, long.max(Duration::from_millis(1)));
+            let (shelf, name) = (&self.shared.shelf, &self.shared.deliver.name);
+            let long = long.max(Duration::from_millis(1));
+            shelf.wait_for(name, self.awaited, &mut seen, long);
         }
         self.shared.belt.close();
         self.collect();
@@ -130,6 +132,8 @@ impl Dispatcher {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
+        // until it is known better: confirmations and time alone
+        self.awaited = u64::MAX;
         self.look_for_wishes()?;
         if self.is_moved() && self.saved.elapsed() >= SAVE {
             self.save_or_tell();
@@ -153,7 +157,10 @@ impl Dispatcher {
             let load = self
                 .feed
                 .next(durable, &mut self.done, free, Instant::now())?;
-            let Some(load) = load else { return Ok(()) };
+            let Some(load) = load else {
+                self.awaited = self.feed.awaited(durable);
+                return Ok(());
+            };
             let (first, time) = (load.span().0, load.heads[0].time);
             self.times.insert(first, time);
             self.shared.belt.put(load);
@@ -261,6 +268,7 @@ impl Dispatcher {
         self.done = Done::new(next);
         self.times.clear();
         self.rewind = None;
+        self.awaited = 0;
         self.save()?;
         if wished && shelf.disk.remove(&self.wish_path())? {
             shelf.disk.sync_dir(&shelf.dir)?;

@@ -55,6 +55,20 @@ impl Feed {
         self.since.map(|since| since + self.age)
     }
 
+    /// The first number whose arrival can change what [`Feed::next`] gives, but for time and confirmations.
+    pub(super) fn awaited(&self, durable: u64) -> u64 {
+        let (next, held) = match self.key {
+            Some(_) => (durable, self.lanes.ready()),
+            None => (self.reader.at(), usize::from(self.held.is_some())),
+        };
+        if self.since.is_none() {
+            return durable;
+        }
+        // the one that makes a load full
+        let more = self.batch.saturating_sub(held).max(1) as u64;
+        durable.max(next.saturating_add(more - 1))
+    }
+
     /// The next load, if there is one to go now; `free` workers have nothing to do. Numbers without records are confirmed.
     ///
     /// # Errors
@@ -218,9 +232,11 @@ mod tests {
         assert_eq!(next(&mut feed, &mut done, 1, now), None);
         assert_eq!(feed.due(), Some(now + Duration::from_secs(1)));
         let later = now + Duration::from_secs(1);
+        assert_eq!(feed.awaited(7), 8);
         // the one that did not fit is not forgotten
         assert_eq!(next(&mut feed, &mut done, 1, later).unwrap().0, [6]);
         assert_eq!(next(&mut feed, &mut done, 1, later), None);
+        assert_eq!(feed.awaited(7), 7);
     }
 
     #[test]

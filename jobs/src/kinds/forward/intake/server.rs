@@ -27,6 +27,9 @@ const BUFFER: usize = 256 << 10;
 const TURN: usize = 1 << 20;
 /// A group up to this size grows while it waits for the disk, in bytes.
 const SMALL: usize = 256 << 10;
+/// So many bytes are handed on before the other connections that have something are read; less than that waits for them, so that what came at the
+/// same time shares one sync.
+const EARLY: usize = 64 << 10;
 /// Bytes of unfinished records of all connections together, unless one alone may be larger.
 const HELD: usize = 64 << 20;
 /// Connections taken in one turn.
@@ -235,7 +238,8 @@ impl Server {
                 self.read(id)?;
             }
             self.write(id)?;
-            if self.is_full() {
+            let much = self.desk.group.batch.bytes.len() >= EARLY.min(self.limits.group);
+            if much && self.is_full() {
                 // the others keep what they have to say
                 return Ok(());
             }

@@ -1,7 +1,8 @@
 //! How far a deliver has come, on disk: two files, `NAME.cursor.a` and `NAME.cursor.b`, written in turns; the newest that is
 //! whole counts, so that damage to one costs a little repetition and nothing else.
 //!
-//! Each is a few lines of text, the last of them the CRC-32 of those before it. `newest` is the newest segment there was: if it
+//! Each is a few lines of text, always of the same length, the last of them the CRC-32 of those before it. It is written over in place: that is
+//! one short write and sync, which hold up those of the records less than a new file and a rename would. `newest` is the newest segment there was: if it
 //! is missing at the next start, its numbers are never given out again.
 
 use std::{io::Read as _, path::Path};
@@ -37,7 +38,7 @@ pub(crate) struct Kept {
 impl Cursor {
     fn to_text(&self) -> String {
         let text = format!(
-            "procctl cursor 1\nspool {:016x}\nturn {}\nnext {}\nnewest {}\n",
+            "procctl cursor 1\nspool {:016x}\nturn {:020}\nnext {:020}\nnewest {:020}\n",
             self.spool, self.turn, self.next, self.newest
         );
         let sum = crc32fast::hash(text.as_bytes());
@@ -60,7 +61,7 @@ impl Cursor {
         })
     }
 
-    /// Makes it durable, in the place of the older one of the two.
+    /// Makes it durable, in the place of the older one of the two. A file that could not be written is not tried again: a new one takes its place.
     ///
     /// # Errors
     /// When the disk refuses; the other file is as it was.
@@ -71,7 +72,14 @@ impl Cursor {
             "b"
         };
         let file = format!("{name}.cursor.{half}");
-        segment::put(disk, dir, &file, self.to_text().as_bytes()).map(drop)
+        let (path, text) = (dir.join(&file), self.to_text());
+        if disk.look(&path)?.is_some() {
+            match disk.overwrite(&path, text.as_bytes()) {
+                Ok(()) => return Ok(()),
+                Err(error) => log::warn!("{}; a new file takes its place", error.chain()),
+            }
+        }
+        segment::put(disk, dir, &file, text.as_bytes()).map(drop)
     }
 }
 
@@ -168,6 +176,26 @@ mod tests {
             if saved.is_ok() {
                 return;
             }
+        }
+    }
+
+    #[test]
+    fn a_file_whose_sync_failed_is_replaced_and_an_older_shorter_one_written_over() {
+        let (disk, dir) = (FakeDisk::new(), Path::new("/s"));
+        disk.create_dirs(dir).unwrap();
+        let short = "procctl cursor 1\nspool 0000000000000abc\nturn 1\nnext 10\nnewest 7\n";
+        let sum = crc32fast::hash(short.as_bytes());
+        disk.put(
+            &dir.join("x.cursor.b"),
+            format!("{short}crc {sum:08x}\n").as_bytes(),
+        );
+        assert_eq!(load(&disk, dir, "x").unwrap().cursor, Some(cursor(1)));
+        for turn in 2..=4 {
+            disk.fail_syncs(u64::from(turn == 3));
+            cursor(turn).save(&disk, dir, "x").unwrap();
+            disk.reboot(turn);
+            let kept = load(&disk, dir, "x").unwrap();
+            assert_eq!((kept.cursor, kept.damaged), (Some(cursor(turn)), vec![]));
         }
     }
 }

@@ -51,6 +51,8 @@ struct Books {
     durable: u64,
     /// Saved cursors, by deliver.
     cursors: BTreeMap<String, u64>,
+    /// The first number that each sleeper wants to be told of.
+    awaited: BTreeMap<String, u64>,
     /// Syncs since the beginning, and bytes that they made durable.
     synced: (u64, u64),
 }
@@ -60,7 +62,7 @@ pub(crate) struct Shelf {
     pub(crate) dir: PathBuf,
     pub(crate) seal: Seal,
     pub(crate) disk: Arc<dyn Disk>,
-    /// Rings when more is durable.
+    /// Rings when something becomes durable that is awaited, and whenever a deliver is to look at what has changed.
     pub(crate) news: Bell,
     /// Rings when a segment is gone.
     pub(crate) room: Bell,
@@ -86,6 +88,7 @@ impl Shelf {
                 segments: segments.into(),
                 durable,
                 cursors: BTreeMap::new(),
+                awaited: BTreeMap::new(),
                 synced: (0, 0),
             }),
         }
@@ -200,8 +203,23 @@ impl Shelf {
             segment.written = SystemTime::now();
             books.synced = (books.synced.0 + 1, books.synced.1 + more);
         }
+        // waking those who cannot go on yet would cost whoever waits for the next sync
+        let ring = books.awaited.values().any(|number| *number < durable);
         drop(books);
-        self.news.ring();
+        if ring {
+            self.news.ring();
+        }
+    }
+
+    /// Sleeps so long at most, until the bell rings or the record of this number is durable.
+    pub(crate) fn wait_for(&self, name: &str, number: u64, seen: &mut u64, long: Duration) {
+        let mut books = self.books();
+        if number < books.durable {
+            return;
+        }
+        books.awaited.insert(name.to_owned(), number);
+        drop(books);
+        self.news.wait(seen, long);
     }
 
     /// A deliver's saved cursor: what it has not confirmed stays.
@@ -211,7 +229,9 @@ impl Shelf {
 
     /// A deliver is no more.
     pub(crate) fn release(&self, name: &str) {
-        self.books().cursors.remove(name);
+        let mut books = self.books();
+        books.cursors.remove(name);
+        books.awaited.remove(name);
     }
 
     /// Removes segments that every deliver has done with: those written longer ago than `keep`, or all of them.
@@ -291,6 +311,28 @@ mod tests {
         assert_eq!(ends, [(10, 20), (10, 20), (20, 30), (30, 35)]);
         assert_eq!(shelf.bytes_from(15), 250);
         assert_eq!(shelf.bytes_from(35), 0);
+    }
+
+    #[test]
+    fn sleepers_are_woken_by_what_they_wait_for_alone() {
+        let (_, shelf) = shelf(&[10], 35);
+        let (mut seen, now, hour) = (0, Duration::ZERO, Duration::from_secs(3600));
+        shelf.wait_for("a", 34, &mut seen, hour);
+        shelf.wait_for("a", 37, &mut seen, now);
+        for (durable, rings) in [(36, 0), (37, 0), (38, 1), (39, 2)] {
+            shelf.grow(200, durable);
+            shelf.news.wait(&mut seen, now);
+            assert_eq!(seen, rings, "{durable}");
+        }
+        shelf.wait_for("a", 50, &mut seen, now);
+        shelf.wait_for("b", 40, &mut seen, now);
+        shelf.grow(300, 41);
+        // rung before the sleep: not missed
+        shelf.wait_for("a", 50, &mut seen, hour);
+        shelf.release("b");
+        shelf.grow(300, 42);
+        shelf.wait_for("a", 50, &mut seen, now);
+        assert_eq!(seen, 3);
     }
 
     #[test]
