@@ -1,6 +1,7 @@
 //! FTP against ProFTPD: what was put there comes here and the other way round, each version once, whatever is killed or cut.
 
 mod evil;
+mod haste;
 mod kills;
 mod odd;
 mod proxy;

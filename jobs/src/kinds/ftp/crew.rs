@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::fault::Result;
@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::context::{self, Context};
 use crate::error::Error;
 
-/// How long the job's thread sleeps between two looks at its workers.
+/// How long the job's thread sleeps between two looks at its workers; what they did meanwhile is heard in one go.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a stop waits for answers of the server before connections are cut.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -36,6 +36,26 @@ struct Board {
     joined: AtomicUsize,
     /// Nothing more is to be begun.
     over: AtomicBool,
+    /// The job's thread.
+    captain: Thread,
+}
+
+/// What a worker is given next. It can be claimed before its turn, so that the server is asked for it while the item before comes to its end.
+pub(super) struct Next<'a, I> {
+    board: &'a Board,
+    items: &'a [I],
+    claimed: &'a mut Option<usize>,
+}
+
+impl<'a, I> Next<'a, I> {
+    /// The item that this worker will be given next; nobody else will. `None` when there is none left.
+    pub(super) fn claim(&mut self) -> Option<&'a I> {
+        if self.claimed.is_none() && !self.board.over.load(Relaxed) {
+            *self.claimed = self.board.waiting().pop_front();
+        }
+        let items = self.items;
+        self.claimed.map(move |number| &items[number])
+    }
 }
 
 impl<'a> Crew<'a> {
@@ -91,12 +111,28 @@ impl<'a> Crew<'a> {
         connections: usize,
         items: &[I],
         work: impl Fn(&Context, &mut Session, &I) -> Result<T> + Sync,
+        done: impl FnMut(usize, std::result::Result<T, Error>) -> std::result::Result<(), Error>,
+    ) -> std::result::Result<(), Error> {
+        let work = |cx: &Context, session: &mut Session, item: &I, _: &mut Next<'_, I>| {
+            work(cx, session, item)
+        };
+        self.each_ahead(cx, connections, items, work, done)
+    }
+
+    /// As [`Crew::each`], where the work on an item may look ahead to the next.
+    pub(super) fn each_ahead<I: Sync, T: Send>(
+        &self,
+        cx: &Context,
+        connections: usize,
+        items: &[I],
+        work: impl Fn(&Context, &mut Session, &I, &mut Next<'_, I>) -> Result<T> + Sync,
         mut done: impl FnMut(usize, std::result::Result<T, Error>) -> std::result::Result<(), Error>,
     ) -> std::result::Result<(), Error> {
         let board = Board {
             waiting: Mutex::new((0..items.len()).collect()),
             joined: AtomicUsize::new(0),
             over: AtomicBool::new(false),
+            captain: thread::current(),
         };
         // a worker that the server has no room for hands its item back; once all others have gone home, one begins again
         while !board.over.load(Relaxed) && !board.waiting().is_empty() {
@@ -119,7 +155,7 @@ impl<'a> Crew<'a> {
         workers: usize,
         items: &[I],
         board: &Board,
-        work: &(impl Fn(&Context, &mut Session, &I) -> Result<T> + Sync),
+        work: &(impl Fn(&Context, &mut Session, &I, &mut Next<'_, I>) -> Result<T> + Sync),
         done: &mut dyn FnMut(
             usize,
             std::result::Result<T, Error>,
@@ -147,12 +183,9 @@ impl<'a> Crew<'a> {
                         }
                     }
                 }
-                let wait = if board.has_room() && threads.len() < workers {
-                    Duration::ZERO
-                } else {
-                    LOOK
-                };
-                match told.recv_timeout(wait) {
+                // what they said before they ended is heard after this
+                let gone = threads.iter().all(thread::ScopedJoinHandle::is_finished);
+                match told.try_recv() {
                     Ok((number, outcome)) => {
                         heard += 1;
                         let fatal = outcome.as_ref().is_err_and(is_final);
@@ -166,8 +199,9 @@ impl<'a> Crew<'a> {
                             ended = std::mem::replace(&mut ended, Ok(())).and(outcome);
                         }
                     }
-                    Err(_) if threads.iter().all(thread::ScopedJoinHandle::is_finished) => break,
-                    Err(_) => {}
+                    Err(_) if gone => break,
+                    Err(_) if board.has_room() && threads.len() < workers => {}
+                    Err(_) => thread::park_timeout(LOOK),
                 }
                 cx.answer_for(&mut crew);
                 if cx.stopping() && stop.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
@@ -185,7 +219,7 @@ impl<'a> Crew<'a> {
         cx: &Context,
         items: &[I],
         board: &Board,
-        work: &impl Fn(&Context, &mut Session, &I) -> Result<T>,
+        work: &impl Fn(&Context, &mut Session, &I, &mut Next<'_, I>) -> Result<T>,
         tell: &Sender<(usize, std::result::Result<T, Error>)>,
     ) {
         let mut hand = Hand {
@@ -193,13 +227,15 @@ impl<'a> Crew<'a> {
             cx,
             board,
             session: self.idle().pop(),
+            claimed: None,
         };
         while let Some(outcome) = hand.next(items, work) {
             // once the job's thread has heard of all items, it listens no more
             let _heard = tell.send(outcome);
         }
         self.idle()
-            .extend(hand.session.take().filter(|session| !session.broken));
+            .extend(hand.session.take().filter(Session::is_fit));
+        board.captain.unpark();
     }
 }
 
@@ -220,6 +256,8 @@ struct Hand<'a, 'b> {
     cx: &'a Context,
     board: &'a Board,
     session: Option<Session>,
+    /// The number of the item that comes next, where it was claimed already.
+    claimed: Option<usize>,
 }
 
 impl Hand<'_, '_> {
@@ -227,12 +265,13 @@ impl Hand<'_, '_> {
     fn next<I, T>(
         &mut self,
         items: &[I],
-        work: &impl Fn(&Context, &mut Session, &I) -> Result<T>,
+        work: &impl Fn(&Context, &mut Session, &I, &mut Next<'_, I>) -> Result<T>,
     ) -> Option<(usize, std::result::Result<T, Error>)> {
         if self.board.over.load(Relaxed) {
             return None;
         }
-        let number = self.board.waiting().pop_front()?;
+        let claimed = self.claimed.take();
+        let number = claimed.or_else(|| self.board.waiting().pop_front())?;
         if self.session.is_none() && self.board.joined.load(Relaxed) > 0 {
             match Session::open(self.cx, self.crew.link) {
                 Ok(session) => self.session = Some(session),
@@ -243,23 +282,28 @@ impl Hand<'_, '_> {
                 }
             }
         }
-        let outcome = self.attempt(&items[number], work);
+        let outcome = self.attempt(items, number, work);
         Some((number, outcome))
     }
 
     /// Works on an item until it is done or there is no hope.
     fn attempt<I, T>(
         &mut self,
-        item: &I,
-        work: &impl Fn(&Context, &mut Session, &I) -> Result<T>,
+        items: &[I],
+        number: usize,
+        work: &impl Fn(&Context, &mut Session, &I, &mut Next<'_, I>) -> Result<T>,
     ) -> std::result::Result<T, Error> {
         let mut tries = 0;
         loop {
             let stale = self.session.as_ref().is_some_and(Session::lay_idle);
-            let fault = match self.attempt_once(item, work) {
+            let fault = match self.attempt_once(items, number, work) {
                 Ok(done) => return Ok(done),
                 Err(fault) => fault,
             };
+            // others need not wait until this one has gone better
+            if let Some(next) = self.claimed.take() {
+                self.board.waiting().push_front(next);
+            }
             let hopeless = !fault.is_passing();
             if fault.broken {
                 self.session = None;
@@ -283,8 +327,9 @@ impl Hand<'_, '_> {
 
     fn attempt_once<I, T>(
         &mut self,
-        item: &I,
-        work: &impl Fn(&Context, &mut Session, &I) -> Result<T>,
+        items: &[I],
+        number: usize,
+        work: &impl Fn(&Context, &mut Session, &I, &mut Next<'_, I>) -> Result<T>,
     ) -> Result<T> {
         let session = match self.session.take() {
             Some(session) => self.session.insert(session),
@@ -293,8 +338,16 @@ impl Hand<'_, '_> {
                 self.session.insert(session)
             }
         };
-        self.board.joined.fetch_add(1, Relaxed);
-        work(self.cx, session, item).map_err(|fault| fault.on(session.broken))
+        if self.board.joined.fetch_add(1, Relaxed) == 0 {
+            self.board.captain.unpark();
+        }
+        let mut next = Next {
+            board: self.board,
+            items,
+            claimed: &mut self.claimed,
+        };
+        work(self.cx, session, &items[number], &mut next)
+            .map_err(|fault| fault.on(!session.is_fit()))
     }
 }
 

@@ -15,6 +15,9 @@ use crate::error::Error;
 /// Bytes that are moved at once.
 pub(super) const PIECE: usize = 256 << 10;
 
+/// Where bytes go that come.
+pub(super) type Sink<'a> = dyn FnMut(&[u8]) -> std::result::Result<(), Error> + 'a;
+
 /// A connection on which data move.
 pub(super) type Data = TransferStream<<RustlsConnector as TlsConnector>::Stream>;
 
@@ -26,7 +29,7 @@ impl Session {
         link: &Link,
         path: &str,
         offset: u64,
-        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Error>,
+        sink: &mut Sink<'_>,
     ) -> Result<()> {
         let action = format!("get {path}");
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -43,14 +46,14 @@ impl Session {
         }
     }
 
-    fn take_in(
+    pub(super) fn take_in(
         &mut self,
         cx: &Context,
         link: &Link,
         action: &str,
-        data: &mut Data,
+        data: &mut dyn Read,
         piece: &mut [u8],
-        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Error>,
+        sink: &mut Sink<'_>,
     ) -> Result<()> {
         loop {
             let length = self.patient(cx, action, || read(data, piece))?;
@@ -132,11 +135,13 @@ impl Session {
             Err(fault) if fault.is_unknown() && self.flexible => {
                 self.flexible = false;
                 self.ftp.set_mode(suppaftp::Mode::Passive);
+                self.opener = Some("PASV");
                 self.ask(cx, action, &question)?
             }
             other => other?,
         };
         tick(data.get_ref().get_ref()).map_err(|error| Fault::broken(action, error))?;
+        self.opened = true;
         Ok(data)
     }
 
@@ -190,7 +195,7 @@ impl Session {
 }
 
 /// Reads. Servers that end TLS without a word are many; that all is there is told by the reply that follows, and by the size.
-pub(super) fn read(data: &mut Data, piece: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read(data: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
     match data.read(piece) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
         other => other,

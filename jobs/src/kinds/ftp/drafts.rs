@@ -56,14 +56,18 @@ pub(super) fn boot() -> String {
     told.unwrap_or_else(|_| std::process::id().to_string())
 }
 
-/// Cuts a list into batches: of at most so many items and bytes, but of as many items as there are hands in any case.
-pub(super) fn batches<T>(items: Vec<T>, hands: usize, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
-    const MOST: usize = 1000;
+/// Cuts a list into batches: of at most so many items, and bytes, but of as many items as there are hands in any case.
+pub(super) fn batches<T>(
+    items: Vec<T>,
+    most: usize,
+    hands: usize,
+    size: impl Fn(&T) -> u64,
+) -> Vec<Vec<T>> {
     const BYTES: u64 = 256 << 20;
     let mut batches = Vec::new();
     let (mut batch, mut bytes) = (Vec::new(), 0_u64);
     for item in items {
-        let full = batch.len() >= MOST || bytes >= BYTES && batch.len() >= hands;
+        let full = batch.len() >= most || bytes >= BYTES && batch.len() >= hands;
         if full {
             batches.push(std::mem::take(&mut batch));
             bytes = 0;
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn batches_are_bounded_and_lose_nothing() {
         let cut = |sizes: Vec<u64>| {
-            batches(sizes, 4, |size| *size)
+            batches(sizes, 1000, 4, |size| *size)
                 .iter()
                 .map(Vec::len)
                 .collect::<Vec<_>>()

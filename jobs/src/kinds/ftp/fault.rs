@@ -127,6 +127,24 @@ impl Fault {
         matches!(self.code, Some(500..=504))
     }
 
+    /// Whether the server only said no to this file: it is not there, or not ours.
+    pub(super) fn is_of_the_file(&self) -> bool {
+        self.code == Some(550)
+    }
+
+    /// As it is where it may have been our way of asking: another try may go better, on another connection.
+    pub(super) fn passing(self) -> Fault {
+        let error = match self.error {
+            Error::Data(what) | Error::Permission(what) => Error::TryAgain(what),
+            other => other,
+        };
+        Fault {
+            error,
+            broken: true,
+            ..self
+        }
+    }
+
     /// Whether another try may go better.
     pub(super) fn is_passing(&self) -> bool {
         !self.vain && self.error.is_transient()

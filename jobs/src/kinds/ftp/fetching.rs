@@ -5,6 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use chrono::NaiveDateTime;
+
+use super::crew::Next;
 use super::drafts;
 use super::fault::{self, Fault};
 use super::get::{Getting, Remote, SYNC};
@@ -73,39 +76,24 @@ impl Getting<'_> {
         cx: &Context,
         session: &mut Session,
         remote: &Remote,
+        next: &mut Next<'_, Remote>,
     ) -> fault::Result<Fetched> {
         let (disk, path, size) = (cx.disk(), remote.path(), remote.listed.size);
-        let (target, author) = (self.target(remote), self.author(cx, remote));
-        let mut draft = Draft::resume(&disk, &target, &author)?;
-        if draft.length() > size || draft.length() > 0 && !session.can("REST") {
-            drop(draft);
-            draft = Draft::create(&disk, &target, &author)?;
-        }
+        let mut draft = self.draft(cx, session, remote)?;
+        let swift =
+            session.has_asked(&path) || draft.length() == 0 && self.is_swift(session, remote);
         if draft.length() < size || size == 0 {
-            let received = self.receive(cx, session, &path, &mut draft);
-            let lacking = received.is_ok() && draft.length() != size;
-            if let Err(fault) = received {
-                return match session_sees(cx, session, &path, &fault) {
-                    Some(None) => Ok(Fetched::Changed),
-                    _ => {
-                        // a full disk needs the room; else the next try goes on from here
-                        if !matches!(fault.error, Error::Io { .. }) {
-                            draft.keep();
-                        }
-                        Err(fault)
-                    }
-                };
-            }
-            if lacking {
-                if session.size(cx, &path)? != Some(size) || draft.length() > size {
-                    return Ok(Fetched::Changed);
+            let received = if swift {
+                self.receive_swiftly(cx, session, remote, &mut draft, next)
+            } else {
+                self.receive(cx, session, &path, &mut draft)
+            };
+            match received {
+                Err(fault) => return failed(cx, session, &path, draft, fault),
+                Ok(()) if draft.length() != size => {
+                    return fell_short(cx, session, &path, draft, size);
                 }
-                let got = draft.length();
-                draft.keep();
-                return Err(Fault::broken(
-                    &format!("get {path}: {got} of {size} bytes came"),
-                    std::io::ErrorKind::UnexpectedEof.into(),
-                ));
+                Ok(()) => {}
             }
         }
         if session.agrees(cx, &path, draft.path())? == Some(false) {
@@ -116,8 +104,62 @@ impl Getting<'_> {
         if let Some(time) = self.time(cx, session, remote)? {
             disk.set_modified(draft.path(), time)?;
         }
-        let _step = cx.step("sync a file", SYNC);
-        Ok(Fetched::Whole(draft.seal()?))
+        let step = cx.step("sync a file", SYNC);
+        let sealed = draft.seal()?;
+        drop(step);
+        if swift && let Err(fault) = session.confirm(cx, self.crew.link, &path) {
+            sealed.keep();
+            return Err(fault);
+        }
+        Ok(Fetched::Whole(sealed))
+    }
+
+    /// The draft of a file, with what an earlier try put into it where that can be gone on with.
+    fn draft(&self, cx: &Context, session: &Session, remote: &Remote) -> Result<Draft, Error> {
+        let (disk, target, author) = (cx.disk(), self.target(remote), self.author(cx, remote));
+        let draft = Draft::resume(&disk, &target, &author)?;
+        if draft.length() > remote.listed.size || draft.length() > 0 && !session.can("REST") {
+            drop(draft);
+            return Draft::create(&disk, &target, &author);
+        }
+        Ok(draft)
+    }
+
+    /// Whether nothing but the file itself has to be asked for.
+    fn is_swift(&self, session: &Session, remote: &Remote) -> bool {
+        exact_time(remote).is_some()
+            && !session.can("HASH")
+            && session.is_swift(self.crew.link, &remote.path())
+    }
+
+    /// Receives a file from its first byte on, and asks for the next one. When all of this one came, the server's word on it is still to be heard.
+    fn receive_swiftly(
+        &self,
+        cx: &Context,
+        session: &mut Session,
+        remote: &Remote,
+        draft: &mut Draft,
+        next: &mut Next<'_, Remote>,
+    ) -> fault::Result<()> {
+        let (link, path) = (self.crew.link, remote.path());
+        session.receive_swiftly(cx, link, &path, &mut sink(draft))?;
+        if draft.length() != remote.listed.size {
+            return session.confirm(cx, link, &path);
+        }
+        if let Some(next) = next.claim()
+            && self.is_swift(session, next)
+            && !self.is_begun(cx, next)?
+        {
+            session.ask_for(cx, link, &next.path())?;
+        }
+        Ok(())
+    }
+
+    /// Whether an earlier try left a draft of it.
+    fn is_begun(&self, cx: &Context, remote: &Remote) -> Result<bool, Error> {
+        let name = self.author(cx, remote).draft(&remote.listed.name);
+        let draft = self.target(remote).with_file_name(name);
+        Ok(cx.disk().look(&draft)?.is_some())
     }
 
     fn receive(
@@ -131,10 +173,7 @@ impl Getting<'_> {
         if offset > 0 {
             log::info!("{path}: goes on at byte {offset}");
         }
-        let place = draft.path().to_owned();
-        session.receive(cx, self.crew.link, path, offset, &mut |bytes| {
-            std::io::Write::write_all(draft, bytes).map_err(Error::io("write", &place))
-        })
+        session.receive(cx, self.crew.link, path, offset, &mut sink(draft))
     }
 
     /// The time that the file here gets: the server's, as exactly as it can be had.
@@ -144,14 +183,11 @@ impl Getting<'_> {
         session: &mut Session,
         remote: &Remote,
     ) -> fault::Result<Option<SystemTime>> {
-        let exact = match remote.listed.stamp {
-            Some(Stamp {
-                at,
-                precision: Precision::Second,
-            }) => Some(at),
-            listed => session
+        let exact = match exact_time(remote) {
+            Some(at) => Some(at),
+            None => session
                 .time_of(cx, &remote.path())?
-                .or(listed.map(|stamp| stamp.at)),
+                .or(remote.listed.stamp.map(|stamp| stamp.at)),
         };
         Ok(exact.map(|at| SystemTime::from(at.and_utc())))
     }
@@ -213,6 +249,60 @@ impl Getting<'_> {
         }
         Ok(published)
     }
+}
+
+/// The time of a file that was listed to the second.
+fn exact_time(remote: &Remote) -> Option<NaiveDateTime> {
+    match remote.listed.stamp? {
+        Stamp {
+            at,
+            precision: Precision::Second,
+        } => Some(at),
+        _ => None,
+    }
+}
+
+/// What writes the bytes that come into a draft.
+fn sink(draft: &mut Draft) -> impl FnMut(&[u8]) -> Result<(), Error> {
+    let place = draft.path().to_owned();
+    move |bytes| std::io::Write::write_all(draft, bytes).map_err(Error::io("write", &place))
+}
+
+/// What it means that receiving failed: the draft is kept for the next try, unless the file is gone.
+fn failed(
+    cx: &Context,
+    session: &mut Session,
+    path: &str,
+    draft: Draft,
+    fault: Fault,
+) -> fault::Result<Fetched> {
+    if session_sees(cx, session, path, &fault) == Some(None) {
+        return Ok(Fetched::Changed);
+    }
+    // a full disk needs the room; else the next try goes on from here
+    if !matches!(fault.error, Error::Io { .. }) {
+        draft.keep();
+    }
+    Err(fault)
+}
+
+/// What it means that another number of bytes came than was listed: another version, or a connection that ended early.
+fn fell_short(
+    cx: &Context,
+    session: &mut Session,
+    path: &str,
+    draft: Draft,
+    size: u64,
+) -> fault::Result<Fetched> {
+    let got = draft.length();
+    if session.size(cx, path)? != Some(size) || got > size {
+        return Ok(Fetched::Changed);
+    }
+    draft.keep();
+    Err(Fault::broken(
+        &format!("get {path}: {got} of {size} bytes came"),
+        std::io::ErrorKind::UnexpectedEof.into(),
+    ))
 }
 
 /// After a refusal: whether the server still has the file. `None` when the fault was no refusal or the server does not tell.

@@ -2,7 +2,7 @@
 //! uses them, times brought to UTC.
 
 use chrono::{NaiveDateTime, TimeDelta};
-use suppaftp::Status;
+use suppaftp::{FtpError, Status};
 
 use super::data::{Data, read};
 use super::fault::Result;
@@ -44,6 +44,7 @@ impl Session {
         }
         let offered = self.can("MLST") || self.can("MLSD") || link.listing == Listing::Mlsd;
         if offered && !self.plain_lists {
+            self.choose_facts(cx)?;
             match self.read_listing(cx, link, folder, "MLSD", wanted) {
                 Err(fault) if fault.is_unknown() && link.listing == Listing::Auto => {
                     self.plain_lists = true
@@ -55,6 +56,21 @@ impl Session {
         let mut content = self.read_listing(cx, link, folder, "LIST", wanted)?;
         self.bring_to_utc(cx, link, folder, &mut content)?;
         Ok(Some(content))
+    }
+
+    /// Asks MLSD for no more than is looked at (RFC 3659, 7.9): long listings become a third as long. A server that does not know how lists all.
+    fn choose_facts(&mut self, cx: &Context) -> Result<()> {
+        if self.facts_chosen || !self.can("MLST") {
+            return Ok(());
+        }
+        self.facts_chosen = true;
+        let command = "OPTS MLST type;size;modify;";
+        self.ask(cx, "choose what is listed", |ftp| {
+            match ftp.custom_command(command, &[]) {
+                Ok(_) | Err(FtpError::UnexpectedResponse(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn read_listing(

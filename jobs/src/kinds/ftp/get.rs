@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::crew::Crew;
+use super::crew::{Crew, Next};
 use super::drafts;
 use super::fault;
 use super::fetching::Fetched;
@@ -23,6 +23,8 @@ use crate::moving::Then;
 const MAX_DEPTH: usize = 32;
 /// Files that one look may find.
 const MAX_FILES: usize = 5_000_000;
+/// Files that are published together: each batch costs a look at the whole of every folder that its files are in.
+const MOST: usize = 10_000;
 /// How long syncing a file may take.
 pub(super) const SYNC: Duration = Duration::from_secs(600);
 
@@ -208,7 +210,8 @@ impl<'a> Getting<'a> {
             fresh.iter().map(|remote| remote.listed.size).sum(),
         ));
         self.sweep(cx, &fresh)?;
-        for batch in drafts::batches(fresh, self.connections(), |remote| remote.listed.size) {
+        let size = |remote: &Remote| remote.listed.size;
+        for batch in drafts::batches(fresh, MOST, self.connections(), size) {
             self.batch(cx, batch, outcome)?;
         }
         Ok(())
@@ -280,10 +283,12 @@ impl<'a> Getting<'a> {
         cx.phase(&format!("getting files from {}", self.from));
         let mut fetched = Vec::new();
         let work =
-            |cx: &Context, session: &mut Session, remote: &Remote| self.fetch(cx, session, remote);
+            |cx: &Context, session: &mut Session, remote: &Remote, next: &mut Next<'_, Remote>| {
+                self.fetch(cx, session, remote, next)
+            };
         let ended = self
             .crew
-            .each(cx, self.connections(), &batch, work, |number, result| {
+            .each_ahead(cx, self.connections(), &batch, work, |number, result| {
                 match result {
                     Ok(Fetched::Whole(sealed)) => fetched.push((batch[number].clone(), sealed)),
                     Ok(Fetched::Changed) => log::info!(

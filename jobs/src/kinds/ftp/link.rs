@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Link {
     pub(super) timeout: Duration,
     pub(super) retries: u32,
     pub(super) pace: Pace,
+    /// The server takes one command at a time: it did not bear more.
+    pub(super) stepwise: AtomicBool,
     pub(super) cuts: Arc<Cuts>,
 }
 
@@ -64,6 +67,7 @@ impl Link {
             timeout: server.timeout.0,
             retries: server.retries,
             pace: Pace::new(server.rate.map(|rate| rate.0)),
+            stepwise: AtomicBool::new(false),
             cuts: Arc::default(),
         })
     }

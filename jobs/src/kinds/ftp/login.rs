@@ -15,6 +15,7 @@ use super::fault::{Fault, Result};
 use super::link::Link;
 use super::params::{Listing, Mode};
 use super::session::{Session, stopped_or};
+use super::swift::Ahead;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -32,6 +33,9 @@ impl Session {
             features: HashSet::new(),
             base: String::new(),
             at: None,
+            opener: None,
+            opened: false,
+            ahead: Ahead::default(),
             flexible: link.mode == Mode::Auto,
             timeout: link.timeout,
             number,
@@ -40,6 +44,7 @@ impl Session {
             heard: Instant::now(),
             piece: vec![0; link.pace.portion(PIECE)],
             plain_lists: link.listing == Listing::List,
+            facts_chosen: false,
             offset: None,
         };
         session.login(cx, link)?;
@@ -144,6 +149,11 @@ impl Session {
             Mode::Extended => suppaftp::Mode::ExtendedPassive,
             Mode::Auto | Mode::Passive => suppaftp::Mode::Passive,
             Mode::Active => suppaftp::Mode::Active,
+        };
+        self.opener = match mode {
+            suppaftp::Mode::ExtendedPassive => Some("EPSV"),
+            suppaftp::Mode::Passive => Some("PASV"),
+            suppaftp::Mode::Active => None,
         };
         // what a server says of its address may be wrong, or somebody else's: data come from whom the commands go to
         self.ftp.set_passive_nat_workaround(true);

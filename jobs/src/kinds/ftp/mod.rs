@@ -35,6 +35,7 @@ mod probe;
 mod put;
 mod sending;
 mod session;
+mod swift;
 mod tls;
 mod words;
 

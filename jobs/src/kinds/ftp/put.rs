@@ -27,6 +27,8 @@ use crate::publish::move_into;
 
 /// How long moving a sent file away may take.
 const MOVING: Duration = Duration::from_secs(600);
+/// Files that are published together.
+const MOST: usize = 1000;
 
 /// Drafts in a folder on the server, with their lengths.
 type Found = HashMap<String, u64>;
@@ -156,7 +158,8 @@ impl<'a> Putting<'a> {
             .crew
             .one(cx, |_, session| Ok(session.whole(&self.put.to)))?;
         let items = self.prepare(cx, fresh, outcome)?;
-        for batch in drafts::batches(items, self.connections(), |item| item.local.meta.length) {
+        let size = |item: &Item| item.local.meta.length;
+        for batch in drafts::batches(items, MOST, self.connections(), size) {
             self.batch(cx, batch, outcome)?;
         }
         Ok(())

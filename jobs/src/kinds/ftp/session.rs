@@ -2,6 +2,7 @@
 //! `timeout`, data by ticks of which a job's beats and its wish to stop are heard in between.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use suppaftp::{FtpResult, RustlsFtpStream, Status};
 
 use super::fault::{Fault, Result};
 use super::link::Cuts;
+use super::swift::Ahead;
 use crate::context::Context;
 
 /// How long a wait for data lasts at most before the job beats and hears of a stop.
@@ -26,6 +28,12 @@ pub(super) struct Session {
     pub(super) base: String,
     /// The folder that it is in.
     pub(super) at: Option<String>,
+    /// The command that opens data connections; none where the server opens them.
+    pub(super) opener: Option<&'static str>,
+    /// A data connection was opened by it.
+    pub(super) opened: bool,
+    /// What was asked for before its turn.
+    pub(super) ahead: Ahead,
     /// PASV may take the place of EPSV.
     pub(super) flexible: bool,
     pub(super) timeout: Duration,
@@ -35,6 +43,8 @@ pub(super) struct Session {
     pub(super) broken: bool,
     /// MLSD was refused although it was offered, or is not wanted.
     pub(super) plain_lists: bool,
+    /// The server was told which facts of files MLSD should list.
+    pub(super) facts_chosen: bool,
     /// When the server answered last.
     pub(super) heard: Instant,
     /// Room for bytes on their way.
@@ -59,6 +69,11 @@ impl Session {
         }
     }
 
+    /// Whether another step can begin with it.
+    pub(super) fn is_fit(&self) -> bool {
+        !self.broken && self.ahead.is_quiet()
+    }
+
     /// Whether it has been quiet for so long that the server may have hung up meanwhile.
     pub(super) fn lay_idle(&self) -> bool {
         self.heard.elapsed() > IDLE
@@ -72,6 +87,12 @@ impl Session {
         question: impl FnOnce(&mut RustlsFtpStream) -> FtpResult<T>,
     ) -> Result<T> {
         cx.checkpoint()?;
+        if !self.ahead.is_quiet() {
+            // the replies to come would be taken for the answer to this
+            self.broken = true;
+            let why = io::Error::other("the connection is in the midst of something else");
+            return Err(Fault::broken(action, why));
+        }
         let step = cx.step(
             "wait for the server",
             self.timeout * 3 + Duration::from_secs(5),
@@ -189,7 +210,7 @@ impl Session {
 impl Drop for Session {
     /// Says goodbye, but does not wait for long to hear it back.
     fn drop(&mut self) {
-        if !self.broken {
+        if self.is_fit() {
             let control = self.ftp.get_ref();
             let limited = control
                 .set_read_timeout(Some(TICK))
