@@ -1,7 +1,7 @@
 //! The face: what every backend implements and every job sees.
 //! Holds no code of any backend and no SQL.
 
-use crate::{Dialect, Error, Kind, Result, TableInfo, TableName, Transactions};
+use crate::{Dialect, Error, Kind, Result, Sheaf, TableInfo, TableName, Transactions};
 use std::time::Duration;
 
 /// NULL, or UTF-8 text in the written form of the value's type (see [`crate::form`]).
@@ -160,6 +160,11 @@ pub trait Cells {
 
     /// The cell at `index`, which is below [`Cells::len`].
     fn cell(&self, index: usize) -> Cell<'_>;
+
+    /// Copies the first `count` cells, which are there.
+    fn copy(&self, count: usize, into: &mut Sheaf) {
+        (0..count).for_each(|index| into.push(self.cell(index)));
+    }
 }
 
 /// One row, borrowed from the result set.
@@ -185,6 +190,11 @@ impl<'a> Row<'a> {
     /// The cell at `index`, which is below [`Row::len`].
     pub fn cell(&self, index: usize) -> Cell<'a> {
         self.0.cell(index)
+    }
+
+    /// Copies the first `count` cells, at most [`Row::len`]: many times faster than cell by cell.
+    pub fn copy(&self, count: usize, into: &mut Sheaf) {
+        self.0.copy(count, into);
     }
 
     /// All cells from the first to the last.

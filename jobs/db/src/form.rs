@@ -13,6 +13,7 @@
 use std::io::Write;
 
 /// Writes an integer.
+#[inline]
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
     // most numbers of most tables: copies of known lengths cost next to nothing
     if let Ok(small) = u16::try_from(value)
@@ -26,6 +27,10 @@ pub fn write_integer(out: &mut Vec<u8>, value: i64) {
             _ => out.extend_from_slice(&[digit(1000), digit(100), digit(10), digit(1)]),
         };
     }
+    write_long_integer(out, value);
+}
+
+fn write_long_integer(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = value.unsigned_abs();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use db::Cell;
+use db::{Cell, Row, Sheaf};
 
 use super::Writer;
 
@@ -19,24 +19,14 @@ const BYTES: usize = 256 << 10;
 /// Batches between the two threads.
 const BETWEEN: usize = 2;
 
-/// A batch that has grown beyond this is not used again.
+/// What a batch has grown beyond this is given back.
 const LARGE: usize = 4 << 20;
-
-/// Rows on their way to the thread: their cells' bytes, and where each ends.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    /// The end of each cell, `NULL` for none.
-    ends: Vec<usize>,
-}
-
-const NULL: usize = usize::MAX;
 
 /// Rows on their way into a stream, laid out behind the caller's back.
 pub struct Behind<W: Write + Send + 'static> {
     work: Work<W>,
     width: usize,
-    batch: Batch,
+    batch: Sheaf,
     rows: u64,
 }
 
@@ -49,8 +39,8 @@ enum Work<W: Write + Send + 'static> {
 }
 
 struct Thread<W: Write + Send + 'static> {
-    full: SyncSender<Batch>,
-    spare: Receiver<Batch>,
+    full: SyncSender<Sheaf>,
+    spare: Receiver<Sheaf>,
     writer: JoinHandle<io::Result<Writer<W>>>,
     bytes: Arc<AtomicU64>,
 }
@@ -61,7 +51,7 @@ impl<W: Write + Send + 'static> Behind<W> {
         Behind {
             work: Work::Here(Box::new(writer)),
             width,
-            batch: Batch::default(),
+            batch: Sheaf::default(),
             rows: 0,
         }
     }
@@ -71,26 +61,36 @@ impl<W: Write + Send + 'static> Behind<W> {
     /// # Errors
     /// As [`Writer::row`], perhaps of a row before.
     pub fn row<'c>(&mut self, cells: impl Iterator<Item = Cell<'c>>) -> io::Result<()> {
-        let before = (self.batch.bytes.len(), self.batch.ends.len());
-        for cell in cells {
-            match cell {
-                Some(text) => {
-                    self.batch.bytes.extend_from_slice(text);
-                    self.batch.ends.push(self.batch.bytes.len());
-                }
-                None => self.batch.ends.push(NULL),
-            }
-        }
-        let count = self.batch.ends.len() - before.1;
+        let before = self.batch.len();
+        cells.for_each(|cell| self.batch.push(cell));
+        let count = self.batch.len() - before;
         if count != self.width {
-            self.batch.bytes.truncate(before.0);
-            self.batch.ends.truncate(before.1);
-            let reason = format!("{count} cells for {} columns", self.width);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            self.batch.truncate(before);
+            return Err(self.misfit(count));
         }
+        self.added()
+    }
+
+    /// Writes the first cells of a row, one a column: faster than cell by cell.
+    ///
+    /// # Errors
+    /// As [`Behind::row`].
+    pub fn lent(&mut self, row: Row<'_>) -> io::Result<()> {
+        if row.len() < self.width {
+            return Err(self.misfit(row.len()));
+        }
+        row.copy(self.width, &mut self.batch);
+        self.added()
+    }
+
+    fn misfit(&self, count: usize) -> io::Error {
+        let reason = format!("{count} cells for {} columns", self.width);
+        io::Error::new(io::ErrorKind::InvalidInput, reason)
+    }
+
+    fn added(&mut self) -> io::Result<()> {
         self.rows += 1;
-        // a row of NULLs has no bytes, but takes room too
-        if self.batch.bytes.len() + 8 * self.batch.ends.len() >= BYTES {
+        if self.batch.size() >= BYTES {
             self.hand_on()?;
         }
         Ok(())
@@ -119,7 +119,7 @@ impl<W: Write + Send + 'static> Behind<W> {
         let writer = match std::mem::replace(&mut self.work, Work::Over) {
             Work::Over => return Err(io::Error::other("writing had failed before")),
             Work::Here(mut writer) => {
-                rest.lay_out(self.width, &mut writer)?;
+                lay_out(&rest, self.width, &mut writer)?;
                 *writer
             }
             Work::There(thread) => {
@@ -137,7 +137,7 @@ impl<W: Write + Send + 'static> Behind<W> {
         self.work = match std::mem::replace(&mut self.work, Work::Over) {
             Work::Over => return Err(io::Error::other("writing had failed before")),
             Work::Here(mut writer) => {
-                full.lay_out(self.width, &mut writer)?;
+                lay_out(&full, self.width, &mut writer)?;
                 Work::There(Thread::start(*writer, self.width)?)
             }
             Work::There(thread) => {
@@ -156,7 +156,7 @@ impl<W: Write + Send + 'static> Behind<W> {
 
 impl<W: Write + Send + 'static> Thread<W> {
     fn start(mut writer: Writer<W>, width: usize) -> io::Result<Thread<W>> {
-        let (full, taken) = sync_channel::<Batch>(BETWEEN);
+        let (full, taken) = sync_channel::<Sheaf>(BETWEEN);
         let (empty, spare) = sync_channel(BETWEEN + 1);
         let bytes = Arc::new(AtomicU64::new(writer.bytes()));
         let told = Arc::clone(&bytes);
@@ -164,14 +164,11 @@ impl<W: Write + Send + 'static> Thread<W> {
             .name("writer".to_owned())
             .spawn(move || {
                 for mut batch in taken {
-                    batch.lay_out(width, &mut writer)?;
+                    lay_out(&batch, width, &mut writer)?;
                     told.store(writer.bytes(), Ordering::Relaxed);
-                    if batch.bytes.capacity() <= LARGE {
-                        batch.bytes.clear();
-                        batch.ends.clear();
-                        // nobody needs it any more at the end
-                        let _gone = empty.try_send(batch);
-                    }
+                    batch.clear(LARGE);
+                    // nobody needs it any more at the end
+                    let _gone = empty.try_send(batch);
                 }
                 Ok(writer)
             })?;
@@ -201,22 +198,16 @@ impl<W: Write + Send + 'static> Drop for Behind<W> {
     }
 }
 
-impl Batch {
-    fn lay_out<W: Write>(&self, width: usize, writer: &mut Writer<W>) -> io::Result<()> {
-        let mut cells: Vec<Cell<'_>> = Vec::with_capacity(width);
-        let mut from = 0;
-        for row in self.ends.chunks(width.max(1)) {
-            cells.clear();
-            for &end in row {
-                cells.push((end != NULL).then(|| {
-                    let cell = &self.bytes[from..end];
-                    from = end;
-                    cell
-                }));
-            }
-            writer.row(&cells)?;
+fn lay_out<W: Write>(rows: &Sheaf, width: usize, writer: &mut Writer<W>) -> io::Result<()> {
+    let mut cells = rows.cells();
+    let mut row: Vec<Cell<'_>> = Vec::with_capacity(width);
+    loop {
+        row.clear();
+        row.extend(cells.by_ref().take(width));
+        if row.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        writer.row(&row)?;
     }
 }
 
@@ -270,6 +261,29 @@ mod tests {
             assert_eq!(length, plain.bytes());
             assert!(bytes == plain.finish().unwrap(), "{format:?}");
         }
+    }
+
+    #[test]
+    fn of_a_lent_row_as_many_cells_as_columns_are_written() {
+        struct Lent;
+        impl db::Cells for Lent {
+            fn len(&self) -> usize {
+                4
+            }
+            fn cell(&self, index: usize) -> Cell<'_> {
+                [Some(&b"a"[..]), None, Some(b""), Some(b"edge")][index]
+            }
+        }
+        let written = |width: usize| {
+            let columns: Vec<Column> = (0..width).map(|n| Column::text(format!("c{n}"))).collect();
+            let writer = Writer::new(Vec::new(), Format::Csv, Compression::None, &columns)?;
+            let mut behind = Behind::new(writer, width);
+            behind.lent(Row::new(&Lent))?;
+            behind.finish().map(|(text, _)| text)
+        };
+        assert_eq!(written(3).unwrap(), b"c0,c1,c2\na,,\"\"\n");
+        let refused = written(5).unwrap_err().kind();
+        assert_eq!(refused, io::ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use db::{Cell, Kind};
 use super::packing::{Compression, Packer};
 use super::{Format, csv, jsonl, xml};
 
-/// Bytes gathered before they go into the compressor or the file.
-const GATHER: usize = 64 << 10;
+/// Bytes that go into the compressor or the file at a time: the kernel keeps them in one piece where they lie at a multiple of this.
+const PIECE: usize = 256 << 10;
 
 /// What sort of value a column holds, as far as a file format cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl<W: Write> Writer<W> {
         columns: &[Column],
     ) -> io::Result<Writer<W>> {
         check_names(columns, format)?;
-        let mut gathered = Vec::with_capacity(GATHER + GATHER / 4);
+        let mut gathered = Vec::with_capacity(PIECE + PIECE / 8);
         let layout = match format {
             Format::Xml => {
                 let xml = xml::Xml::new(columns);
@@ -135,8 +135,9 @@ impl<W: Write> Writer<W> {
             return written;
         }
         self.rows += 1;
-        if self.gathered.len() >= GATHER {
-            self.pour()?;
+        let whole = self.gathered.len() / PIECE * PIECE;
+        if whole > 0 {
+            self.pour(whole)?;
         }
         Ok(())
     }
@@ -159,14 +160,15 @@ impl<W: Write> Writer<W> {
         if let Layout::Xml(_) = self.layout {
             xml::Xml::close(&mut self.gathered);
         }
-        self.pour()?;
+        self.pour(self.gathered.len())?;
         self.output.finish()
     }
 
-    fn pour(&mut self) -> io::Result<()> {
-        self.output.write_all(&self.gathered)?;
-        self.bytes += self.gathered.len() as u64;
-        self.gathered.clear();
+    /// Passes on the first `count` bytes of those gathered.
+    fn pour(&mut self, count: usize) -> io::Result<()> {
+        self.output.write_all(&self.gathered[..count])?;
+        self.bytes += count as u64;
+        self.gathered.drain(..count);
         Ok(())
     }
 }

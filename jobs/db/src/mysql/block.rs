@@ -1,24 +1,20 @@
-//! Rows that came together, in their written forms: all bytes in one place, so that a cell costs no room of its own.
+//! Rows that came together, in their written forms.
 
 use super::kind::Shape;
 use super::value::spell;
-use crate::{Cell, Column, Kind};
+use crate::{Cell, Column, Kind, Sheaf};
 use mysql_async::Value;
 
 /// How much is gathered, cells and their places, before it is lent.
 const FULL: usize = 128 << 10;
 /// What has grown beyond this is not kept for the next rows.
 const LARGE: usize = 1 << 20;
-/// The mark of NULL on the place of a cell.
-const NULL: usize = 1 << (usize::BITS - 1);
 
 #[derive(Default)]
 pub(super) struct Block {
     /// What the columns are.
     shapes: Vec<(Shape, Kind)>,
-    bytes: Vec<u8>,
-    /// Where each cell ends, a row after the other.
-    ends: Vec<usize>,
+    cells: Sheaf,
 }
 
 impl Block {
@@ -27,7 +23,7 @@ impl Block {
         let kinds = columns.iter().map(|column| column.kind);
         Block {
             shapes: shapes.into_iter().zip(kinds).collect(),
-            ..Block::default()
+            cells: Sheaf::default(),
         }
     }
 
@@ -35,41 +31,38 @@ impl Block {
     pub(super) fn another(&self) -> Self {
         Block {
             shapes: self.shapes.clone(),
-            ..Block::default()
+            cells: Sheaf::default(),
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(LARGE);
-        self.ends.clear();
+        self.cells.clear(LARGE);
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() + 8 * self.ends.len() >= FULL
+        self.cells.size() >= FULL
     }
 
     pub(super) fn rows(&self) -> usize {
-        self.ends.len() / self.shapes.len().max(1)
+        self.cells.len() / self.shapes.len().max(1)
     }
 
     /// Lays a row down: a value a column.
     pub(super) fn add<'v>(&mut self, values: impl Iterator<Item = &'v Value>) {
         for ((shape, kind), value) in self.shapes.iter().zip(values) {
-            let there = spell(*shape, *kind, value, &mut self.bytes);
-            let mark = if there { 0 } else { NULL };
-            self.ends.push(self.bytes.len() | mark);
+            self.cells.write(|out| spell(*shape, *kind, value, out));
         }
     }
 
     /// A cell of a row, both counted from 0.
     pub(super) fn cell(&self, row: usize, column: usize) -> Cell<'_> {
-        let at = row * self.shapes.len() + column;
-        let end = self.ends[at];
-        let from = at
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before] & !NULL);
-        (end & NULL == 0).then(|| &self.bytes[from..end])
+        self.cells.cell(row * self.shapes.len() + column)
+    }
+
+    /// Copies the first `count` cells of a row.
+    pub(super) fn copy(&self, row: usize, count: usize, into: &mut Sheaf) {
+        let first = row * self.shapes.len();
+        into.append(&self.cells, first..first + count);
     }
 }
 

@@ -6,7 +6,7 @@ use super::fault::Trouble;
 use super::kind::Shape;
 use super::link::{Link, bind, lost, prepare};
 use super::stop::Stopper;
-use crate::{Cell, Cells, Column, Error, Result, Row, Rows};
+use crate::{Cell, Cells, Column, Error, Result, Row, Rows, Sheaf};
 use mysql_async::prelude::{Protocol, Queryable};
 use mysql_async::{Conn, Params, QueryResult, Value};
 use std::cell::RefCell;
@@ -88,15 +88,14 @@ async fn read<P: Protocol>(
             block.add((0..row.len()).map(|at| row.as_ref(at).unwrap_or(&Value::NULL)));
             block.is_full()
         };
-        // until somebody asks for more
-        poll_fn(|_| {
-            if std::mem::take(&mut full) {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
-        })
-        .await;
+        if full {
+            // until somebody asks for more
+            poll_fn(|_| match std::mem::take(&mut full) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            })
+            .await;
+        }
     }
     Ok(())
 }
@@ -225,6 +224,10 @@ impl Cells for MysqlRows<'_> {
 
     fn cell(&self, index: usize) -> Cell<'_> {
         self.block.cell(self.lent - 1, index)
+    }
+
+    fn copy(&self, count: usize, into: &mut Sheaf) {
+        self.block.copy(self.lent - 1, count, into);
     }
 }
 

@@ -6,12 +6,17 @@ use mysql_async::Value;
 use std::io::Write;
 
 /// Writes the value's form; `false` for NULL, which has none.
+#[inline]
 pub(super) fn spell(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) -> bool {
     match value {
         Value::NULL => return false,
-        Value::Bytes(bytes) => spell_bytes(shape, kind, bytes, out),
         Value::Int(number) => form::write_integer(out, *number),
         Value::UInt(number) => write_plain(out, format_args!("{number}")),
+        // most texts are their own form
+        Value::Bytes(bytes) if kind == Kind::Text && shape.bits().is_none() => {
+            out.extend_from_slice(bytes);
+        }
+        Value::Bytes(bytes) => spell_bytes(shape, kind, bytes, out),
         Value::Float(number) => {
             // the shortest digits of the narrow number, not of its wide twin
             let text = format!("{number:e}");
@@ -19,20 +24,8 @@ pub(super) fn spell(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) 
         }
         Value::Double(number) => form::write_float(out, *number),
         Value::Date(year, month, day, hour, minute, second, micros) => {
-            let year = [year / 100 % 100, year % 100];
-            for part in year {
-                let part = u8::try_from(part).expect("a remainder of a hundred is small");
-                out.extend_from_slice(&two_digits(part));
-            }
-            write_parts(out, b'-', [*month, *day]);
-            if kind != Kind::Date {
-                write_parts(out, b' ', [*hour]);
-                write_parts(out, b':', [*minute, *second]);
-                write_fraction(*micros, out);
-            }
-            if kind == Kind::Instant {
-                out.extend_from_slice(b"+00:00");
-            }
+            let rest = [*month, *day, *hour, *minute, *second];
+            spell_date(kind, *year, rest, *micros, out);
         }
         Value::Time(negative, days, hours, minutes, seconds, micros) => {
             let sign = if *negative { "-" } else { "" };
@@ -45,6 +38,26 @@ pub(super) fn spell(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) 
         }
     }
     true
+}
+
+/// A date, and what follows down to the second, by month.
+fn spell_date(kind: Kind, year: u16, rest: [u8; 5], micros: u32, out: &mut Vec<u8>) {
+    let year = [year / 100 % 100, year % 100]
+        .map(|part| u8::try_from(part).expect("a remainder of a hundred is small"));
+    let mut text = *b"yyyy-mm-dd hh:mm:ss";
+    let parts = year.into_iter().chain(rest);
+    for (at, part) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(parts) {
+        text[at..at + 2].copy_from_slice(&two_digits(part));
+    }
+    if kind == Kind::Date {
+        out.extend_from_slice(&text[..10]);
+    } else {
+        out.extend_from_slice(&text);
+        write_fraction(micros, out);
+    }
+    if kind == Kind::Instant {
+        out.extend_from_slice(b"+00:00");
+    }
 }
 
 /// Strings, decimals, bits and bytes; and whatever a statement that cannot be prepared gives, as text.
@@ -74,14 +87,6 @@ fn spell_bytes(shape: Shape, kind: Kind, bytes: &[u8], out: &mut Vec<u8>) {
             }
         }
         _ => out.extend_from_slice(bytes),
-    }
-}
-
-/// Two digits each, a mark in front.
-fn write_parts<const N: usize>(out: &mut Vec<u8>, mark: u8, parts: [u8; N]) {
-    for part in parts {
-        let [tens, ones] = two_digits(part);
-        out.extend_from_slice(&[mark, tens, ones]);
     }
 }
 

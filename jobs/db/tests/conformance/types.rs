@@ -1,7 +1,7 @@
 //! Values go in as text and come out as the same text.
 
 use crate::place::{Place, cells, load, rows, t, value};
-use db::{Kind, Load, Mode, bind};
+use db::{Kind, Load, Mode, Sheaf, bind};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -312,6 +312,16 @@ pub(crate) fn a_row_is_lent_as_often_as_asked(place: &Place) {
             cells(&[Some("text"), Some("12"), None, Some("1.5")])
         );
     }
+    let mut sheaf = Sheaf::default();
+    sheaf.push(Some(b"before"));
+    (0..=row.len()).for_each(|count| row.copy(count, &mut sheaf));
+    let copied: Vec<_> = sheaf.cells().skip(1).collect();
+    let whole: Vec<_> = row.cells().collect();
+    let want: Vec<_> = (0..=whole.len())
+        .flat_map(|count| &whole[..count])
+        .copied()
+        .collect();
+    assert_eq!(copied, want);
 }
 
 pub(crate) fn random_texts_and_numbers(place: &Place) {

@@ -60,7 +60,7 @@ fn read(cx: &Context, params: &Params, shelf: &Shelf, db: &mut Link) -> Result<L
     let mut parts = Parts::new(Desk::of(cx, 0), shelf);
     parts.describe(rows.columns());
     while let Some(row) = rows.fetch()? {
-        parts.row(row.cells())?;
+        parts.row(row)?;
         if parts.rows.is_multiple_of(STRIDE) {
             let (rows, bytes) = parts.pace();
             cx.progress(rows, bytes);

@@ -117,11 +117,8 @@ impl<'a> Parts<'a> {
         self.columns = columns.iter().map(file_column).collect();
     }
 
-    /// Writes a row.
-    pub(super) fn row<'c>(
-        &mut self,
-        cells: impl Iterator<Item = db::Cell<'c>>,
-    ) -> Result<(), Error> {
+    /// Writes the first cells of a row, one for each column described.
+    pub(super) fn row(&mut self, row: db::Row<'_>) -> Result<(), Error> {
         if self
             .open
             .as_ref()
@@ -133,7 +130,7 @@ impl<'a> Parts<'a> {
             self.open = Some(self.begin()?);
         }
         if let Some(part) = &mut self.open {
-            let written = part.row(cells);
+            let written = part.lent(row);
             written.map_err(|error| writing(&self.shelf.folder, error))?;
             self.rows += 1;
         }

@@ -110,7 +110,7 @@ impl Reading<'_> {
         while let Some(row) = rows.fetch()? {
             // a gap that is filled needs no room
             if self.track(row, key)? == Row::New {
-                take(cx, parts, row, row.len())?;
+                take(cx, parts, row)?;
             }
         }
         Ok(())
@@ -135,7 +135,7 @@ impl Reading<'_> {
             while let Some(row) = rows.fetch()? {
                 let last = row.cell(width) == Some(b"1");
                 if watch.see(row.cells().take(width), last) {
-                    take(cx, parts, row, width)?;
+                    take(cx, parts, row)?;
                 }
             }
             self.cursor.edge = watch.end();
@@ -149,7 +149,7 @@ impl Reading<'_> {
         parts.describe(rows.columns());
         while let Some(row) = rows.fetch()? {
             match self.track(row, key)? {
-                Row::New => take(cx, parts, row, row.len())?,
+                Row::New => take(cx, parts, row)?,
                 Row::Known => {}
                 Row::Full => {
                     let reached = self.tracker.as_ref().map_or(0, Tracker::reached);
@@ -185,9 +185,9 @@ impl Reading<'_> {
     }
 }
 
-/// Writes the first `width` cells of a row, beating.
-fn take(cx: &Context, parts: &mut Parts<'_>, row: db::Row<'_>, width: usize) -> Result<(), Error> {
-    parts.row(row.cells().take(width))?;
+/// Writes a row, beating.
+fn take(cx: &Context, parts: &mut Parts<'_>, row: db::Row<'_>) -> Result<(), Error> {
+    parts.row(row)?;
     if parts.rows.is_multiple_of(STRIDE) {
         let (rows, bytes) = parts.pace();
         cx.progress(rows, bytes);

@@ -287,7 +287,7 @@ fn take_pieces(
         let mut rows = db.query(&statement.sql, &statement.cells())?;
         parts.describe(rows.columns());
         while let Some(row) = rows.fetch()? {
-            parts.row(row.cells())?;
+            parts.row(row)?;
             if parts.rows.is_multiple_of(STRIDE) {
                 let (rows, bytes) = parts.pace();
                 let _gone = tell.send(News::Rows(rows, bytes));
