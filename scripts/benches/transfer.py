@@ -95,13 +95,12 @@ class Ours:
         path.write_text(text)
         return str(path)
 
-    def move(self, inside, port=None, forget=True):
-        job = f'<tcp name="move"><server host="127.0.0.1:{port or self.port}" account="n" key="{KEY}"/>{inside}</tcp>'
-        path = self.job("move", job)
+    def move(self, inside, address="127.0.0.1", forget=True):
+        job = f'<tcp name="move"><server host="{address}:{self.port}" account="n" key="{KEY}"/>{inside}</tcp>'
         if forget:
             for file in (self.home / "state").glob("move.db*"):
                 file.unlink()
-        took = pairs.run([self.program, "run", path], env=self.env)
+        took = pairs.run([self.program, "run", self.job("move", job)], env=self.env)
         self.most = max(self.most, took[1])
         return took
 
@@ -320,23 +319,12 @@ def lines(arguments, tmpfs, disk):
         proxy = delayed("127.0.0.2", [ours.port, ftp_port, *range(passive[0], passive[1] + 1)], "127.0.0.1")
         few = fill(tmpfs / "few", SMALL // 25, 4096)
         slow = lambda: tuple(value * (25 if at == 0 else 1) for at, value in enumerate(ftp_put(few, "127.0.0.2")))
-        yield pairs.Line(line.replace(" and lftp -P4 (200, x25)", ""), lambda: ours_at(ours, small), lambda: (2.0, 0, 0), 1.0)
-        yield pairs.Line(line.replace("2 s and ", ""), lambda: ours_at(ours, small), slow, 10, True)
+        yield pairs.Line(line.replace(" and lftp -P4 (200, x25)", ""), lambda: ours.put(small, address="127.0.0.2"), lambda: (2.0, 0, 0), 1.0)
+        yield pairs.Line(line.replace("2 s and ", ""), lambda: ours.put(small, address="127.0.0.2"), slow, 10, True)
         os.kill(proxy, signal.SIGTERM)
     most = [ours.most, durable.most, ours.peak(), durable.peak()]
     print("greatest memory: clients {:.1f} MB on tmpfs, {:.1f} MB on disk; servers {:.1f} MB, {:.1f} MB".format(*most), end="; ")
     print(f"under {MEMORY} MB is asked for: {'yes' if max(most) < MEMORY else 'NO'}")
-
-
-def ours_at(ours, source):
-    """Through the proxy: another address, so the job is written for it."""
-    empty(ours.home / "xfer" / "put")
-    job = f'<tcp name="move"><server host="127.0.0.2:{ours.port}" account="n" key="{KEY}"/><put from="{source}" to="put" stable="0s" sync="false"/></tcp>'
-    for file in (ours.home / "state").glob("move.db*"):
-        file.unlink()
-    took = pairs.run([ours.program, "run", ours.job("move", job)], env=ours.env)
-    same(source, ours.home / "xfer" / "put")
-    return took
 
 
 def main():
