@@ -261,6 +261,38 @@ pub trait Dialect: Send + Sync {
         )
     }
 
+    /// The DELETE of the rows with one of `rows` keys, whose values are parameters in the order of `key`. `scope`: a further ` WHERE …`, or nothing.
+    fn delete_keys(&self, table: &str, scope: &str, key: &[ColumnInfo], rows: usize) -> String {
+        let mut number = 0;
+        let mut each = || {
+            let columns = key.iter().map(|column| {
+                number += 1;
+                let place = self.placeholder(number);
+                let unsigned = column.declared.to_ascii_lowercase().contains("unsigned");
+                // most databases take text for the column's own type by themselves, and use its index then
+                let place = match column.kind {
+                    Kind::Integer if unsigned => place,
+                    Kind::Bool
+                    | Kind::Integer
+                    | Kind::Decimal
+                    | Kind::Real
+                    | Kind::Blob
+                    | Kind::Instant => self.cast(&place, column.kind),
+                    _ => place,
+                };
+                format!("{} = {place}", self.quote(&column.name))
+            });
+            format!("({})", columns.collect::<Vec<_>>().join(" AND "))
+        };
+        let any: Vec<String> = (0..rows).map(|_| each()).collect();
+        let head = if scope.is_empty() {
+            " WHERE".to_owned()
+        } else {
+            format!("{scope} AND")
+        };
+        format!("DELETE FROM {table}{head} ({})", any.join(" OR "))
+    }
+
     /// The DELETE of the rows whose key a stage has.
     fn delete_from(&self, change: &Change<'_>) -> String {
         let (table, stage) = (self.qualify(change.table), self.qualify(change.stage));

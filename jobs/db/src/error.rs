@@ -128,6 +128,22 @@ impl Error {
         matches!(self.kind, ErrorKind::Connect | ErrorKind::Busy)
     }
 
+    /// Tells the log of a load that was given up and could not be taken back. Where the connection is gone, the server has done that by itself.
+    pub(crate) fn not_taken_back(&self) {
+        let level = match self.kind {
+            ErrorKind::Connect => log::Level::Debug,
+            _ => log::Level::Error,
+        };
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        log::log!(level, "taking back an unfinished load: {text}");
+    }
+
     /// Whether it speaks of one row's content, so that other rows may still be good. Never worth a retry.
     pub fn is_row_error(&self) -> bool {
         matches!(self.kind, ErrorKind::Constraint(_) | ErrorKind::Type)

@@ -86,8 +86,7 @@ pub(crate) fn check_width(row: &[Cell<'_>], columns: usize, action: &str) -> Res
 
 /// Tells that a load which was dropped unfinished could not be taken back: there is nobody to return the error to.
 pub(crate) fn log_left_behind(error: &Error) {
-    let cause = std::error::Error::source(error);
-    log::error!("{error}, taking back an unfinished load: {cause:?}");
+    error.not_taken_back();
 }
 
 #[cfg(test)]

@@ -74,16 +74,16 @@ pub fn draw(original: &Side<'_>, to: &dyn Dialect, wanted: &[Wanted<'_>]) -> Dra
     if !same {
         uniques.retain(|key| fits(original, to, spelling, wanted, key, &mut drawing.remarks));
     }
-    let texts = |key: &[String]| {
+    let long = |key: &[String]| {
         key.iter()
-            .filter(|name| is_text(original, wanted, name))
+            .filter(|name| is_text(original, wanted, name) || is_bytes(original, wanted, name))
             .count()
     };
     for one in wanted {
         let keys = std::iter::once(&drawing.info.primary_key).chain(&uniques);
         let beside = keys
             .filter(|key| key.iter().any(|name| name == one.name))
-            .map(|key| texts(key))
+            .map(|key| long(key))
             .max();
         let column = if same {
             twin_column(one, to)
@@ -136,7 +136,7 @@ fn twin_column(one: &Wanted<'_>, to: &dyn Dialect) -> ColumnInfo {
     }
 }
 
-/// A column of another engine. `beside`: it belongs to a key with so many texts.
+/// A column of another engine. `beside`: it belongs to a key with so many texts and bytes.
 fn foreign_column(
     one: &Wanted<'_>,
     of: Type,
@@ -147,18 +147,22 @@ fn foreign_column(
 ) -> ColumnInfo {
     let mut of = of;
     let most = match (spelling, beside) {
-        (Some(spelling), Some(texts)) => spelling
+        (Some(spelling), Some(long)) => spelling
             .key
-            .map(|all| all / u64::try_from(texts.max(1)).unwrap_or(1)),
+            .map(|all| all / u64::try_from(long.max(1)).unwrap_or(1)),
         (None, Some(_)) => Some(KEY),
         (_, None) => None,
     };
-    if let (Some(most), Type::Text(length) | Type::Own(length)) = (most, of)
+    if let (Some(most), Type::Text(length) | Type::Own(length) | Type::Bytes(length)) = (most, of)
         && length.is_none_or(|length| length > most)
     {
-        of = Type::Text(Some(most));
+        let (bounded, unit) = match of {
+            Type::Bytes(_) => (Type::Bytes(Some(most)), "bytes"),
+            _ => (Type::Text(Some(most)), "characters"),
+        };
+        of = bounded;
         remarks.push(format!(
-            "{} belongs to a key and has at most {most} characters",
+            "{} belongs to a key and has at most {most} {unit}",
             one.name
         ));
     }
@@ -234,6 +238,11 @@ fn is_text(original: &Side<'_>, wanted: &[Wanted<'_>], name: &str) -> bool {
             Type::Text(_) | Type::Own(_)
         )
     })
+}
+
+fn is_bytes(original: &Side<'_>, wanted: &[Wanted<'_>], name: &str) -> bool {
+    let one = wanted.iter().find(|one| one.own && one.name == name);
+    one.is_some_and(|one| matches!(type_of(original.dialect, one.like), Type::Bytes(_)))
 }
 
 /// MySQL gives the first TIMESTAMP of a table a default and a life of its own unless NULL is allowed in so many words.
@@ -363,6 +372,31 @@ mod tests {
         assert_eq!(drawing.info.uniques, [["at"]]);
         assert_eq!(drawing.remarks.len(), 2, "{:?}", drawing.remarks);
         assert!(drawing.remarks[1].contains("768"), "{:?}", drawing.remarks);
+    }
+
+    #[test]
+    fn bytes_in_a_key_are_bounded_where_keys_are() {
+        let mut info = TableInfo {
+            columns: vec![
+                column("hash", Kind::Blob, "bytea"),
+                column("body", Kind::Blob, "bytea"),
+            ],
+            primary_key: vec!["hash".to_owned()],
+            ..TableInfo::default()
+        };
+        let made = |info: &TableInfo, to: &str| -> Vec<String> {
+            let side = Side {
+                dialect: dialect("postgres"),
+                info,
+            };
+            let drawing = draw(&side, dialect(to), &all(info));
+            let columns = drawing.info.columns.into_iter();
+            columns.map(|column| column.declared).collect()
+        };
+        assert_eq!(made(&info, "mysql"), ["VARBINARY(768)", "LONGBLOB"]);
+        assert_eq!(made(&info, "sqlite"), ["BLOB", "BLOB"]);
+        info.primary_key.push("body".to_owned());
+        assert_eq!(made(&info, "mysql"), ["VARBINARY(384)", "VARBINARY(384)"]);
     }
 
     #[test]

@@ -34,9 +34,8 @@ impl Even {
                 .iter()
                 .any(|word| declared.starts_with(word))
         };
-        if one.kind == other.kind && one.declared == other.declared {
-            Even::Plain
-        } else if one.kind == Kind::Json && other.kind == Kind::Json {
+        // not even the same word means the same spelling: SQLite gives 1.5 back from a NUMERIC(10,2)
+        if one.kind == Kind::Json && other.kind == Kind::Json {
             Even::Json
         } else if either(&[Kind::Real]) {
             Even::Float
@@ -211,14 +210,29 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_one_type_are_compared_as_they_are() {
+    fn columns_are_compared_by_what_they_hold_whatever_the_word() {
         let column = |kind, declared: &str| ColumnInfo {
             declared: declared.to_owned(),
             ..ColumnInfo::new("c", kind)
         };
         let numeric = column(Kind::Decimal, "numeric(10,2)");
         for (one, other, expected) in [
-            (&numeric, &numeric, Even::Plain),
+            (&numeric, &numeric, Even::Number),
+            (
+                &column(Kind::Timestamp, "datetime"),
+                &column(Kind::Timestamp, "datetime"),
+                Even::Moment,
+            ),
+            (
+                &column(Kind::Text, "char(9)"),
+                &column(Kind::Text, "char(9)"),
+                Even::Padded,
+            ),
+            (
+                &column(Kind::Text, "text"),
+                &column(Kind::Text, "text"),
+                Even::Plain,
+            ),
             (&numeric, &column(Kind::Text, "TEXT"), Even::Number),
             (&column(Kind::Real, "real"), &numeric, Even::Float),
             (

@@ -133,6 +133,8 @@ impl Dialect for Mysql {
             .collect();
         let key = if stage.key.is_empty() {
             String::new()
+        } else if stage.lots && !has_room(stage) {
+            format!("(KEY ({})) ", self.quote(LOT))
         } else {
             format!("(PRIMARY KEY ({})) ", key.join(", "))
         };
@@ -215,6 +217,19 @@ impl Dialect for Mysql {
     }
 }
 
+/// Whether the number of a lot fits into one index with the key: 3,072 bytes, up to four a character.
+fn has_room(stage: &Stage<'_>) -> bool {
+    let in_key = |column: &&ColumnInfo| stage.key.contains(&column.name);
+    let width = |column: &ColumnInfo| match (column.kind, column.length) {
+        (Kind::Text | Kind::Json | Kind::Other, length) => length.map(|length| 4 * length),
+        (Kind::Blob, length) => length,
+        // a decimal of 65 digits is the longest
+        _ => Some(32),
+    };
+    let all: Option<u64> = stage.columns.iter().filter(in_key).map(width).sum();
+    all.is_some_and(|bytes| bytes + 8 <= 3_072)
+}
+
 /// Whether MySQL commits what is open before it does this.
 fn commits(words: &[&str]) -> bool {
     match words {
@@ -279,6 +294,30 @@ impl Mysql {
 mod tests {
     use super::*;
     use crate::TableName;
+
+    #[test]
+    fn a_stage_has_an_index_that_fits() {
+        let (name, table) = (TableName::new("s"), TableName::new("t"));
+        let key = ["k".to_owned()];
+        let sql = |length: Option<u64>, lots: bool| {
+            let columns = [ColumnInfo {
+                length,
+                ..ColumnInfo::new("k", Kind::Text)
+            }];
+            let stage = Stage {
+                name: &name,
+                table: &table,
+                columns: &columns,
+                key: &key,
+                lots,
+            };
+            Mysql.stage(&stage).remove(0)
+        };
+        let lot = Mysql.quote(LOT);
+        assert!(sql(Some(50), true).contains(&format!("(PRIMARY KEY ({lot}, `k`))")));
+        assert!(sql(Some(768), true).contains(&format!("(KEY ({lot}))")));
+        assert!(sql(Some(768), false).contains("(PRIMARY KEY (`k`))"));
+    }
 
     #[test]
     fn inserts_as_the_mode_says() {

@@ -158,6 +158,38 @@ impl Dialect for Postgres {
         format!("(CAST({column} AS BIGINT) - ({from})) / {width}")
     }
 
+    fn delete_keys(&self, table: &str, scope: &str, key: &[ColumnInfo], rows: usize) -> String {
+        // joined, not enumerated: whatever the server believes of the table's size, it reads it once at most
+        let mut number = 0;
+        let mut each = || {
+            let columns = key.iter().map(|column| {
+                number += 1;
+                let place = self.placeholder(number);
+                match column.kind {
+                    Kind::Blob => self.cast(&place, Kind::Blob),
+                    _ => format!("CAST({place} AS {})", unbounded(&column.declared)),
+                }
+            });
+            format!("({})", columns.collect::<Vec<_>>().join(", "))
+        };
+        let values: Vec<String> = (0..rows).map(|_| each()).collect();
+        let names: Vec<String> = (1..=key.len()).map(|n| format!("procctl_{n}")).collect();
+        let on = key.iter().zip(&names).map(|(column, name)| {
+            format!("{table}.{} = procctl_k.{name}", self.quote(&column.name))
+        });
+        let head = if scope.is_empty() {
+            " WHERE".to_owned()
+        } else {
+            format!("{scope} AND")
+        };
+        format!(
+            "DELETE FROM {table}{head} EXISTS (SELECT 1 FROM (VALUES {}) procctl_k ({}) WHERE {})",
+            values.join(", "),
+            names.join(", "),
+            on.collect::<Vec<_>>().join(" AND ")
+        )
+    }
+
     fn in_form_order(&self, expression: &str, kind: Kind) -> String {
         match kind {
             Kind::Text | Kind::Json | Kind::Other => {
@@ -197,6 +229,22 @@ impl Postgres {
     }
 }
 
+/// A type without its bounds: a cast to one with them would cut a value short, and find another row by it.
+fn unbounded(declared: &str) -> String {
+    let Some((word, (_, rest))) = declared
+        .split_once('(')
+        .and_then(|(word, bounds)| Some((word, bounds.split_once(')')?)))
+    else {
+        return declared.to_owned();
+    };
+    match word {
+        // without a length these have one of 1
+        "character" => format!("bpchar{rest}"),
+        "bit" => format!("varbit{rest}"),
+        word => format!("{word}{rest}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +267,31 @@ mod tests {
             sql(Mode::Upsert { key: &columns[..1] }),
             format!(r#"{head} ON CONFLICT ("id") DO UPDATE SET "值" = excluded."值""#)
         );
+        let key = [
+            ColumnInfo {
+                declared: "character varying(9)".to_owned(),
+                ..ColumnInfo::new("k", Kind::Text)
+            },
+            ColumnInfo::new("b", Kind::Blob),
+        ];
+        assert_eq!(
+            Postgres.delete_keys("t", " WHERE (a > 1)", &key, 2),
+            "DELETE FROM t WHERE (a > 1) AND EXISTS (SELECT 1 FROM (VALUES (CAST($1 AS character varying), decode($2, 'hex')), \
+             (CAST($3 AS character varying), decode($4, 'hex'))) procctl_k (procctl_1, procctl_2) \
+             WHERE t.\"k\" = procctl_k.procctl_1 AND t.\"b\" = procctl_k.procctl_2)"
+        );
+        for (declared, plain) in [
+            ("bigint", "bigint"),
+            ("numeric(20,4)", "numeric"),
+            ("character(5)", "bpchar"),
+            (
+                "timestamp(3) without time zone",
+                "timestamp without time zone",
+            ),
+            ("character varying(9)[]", "character varying[]"),
+        ] {
+            assert_eq!(unbounded(declared), plain);
+        }
         assert_eq!(Postgres.cast("$1", Kind::Blob), "decode($1, 'hex')");
         assert_eq!(Postgres.cast("$1", Kind::Integer), "CAST($1 AS BIGINT)");
     }

@@ -121,10 +121,12 @@ impl Dialect for Sqlite {
     }
 
     fn in_form_order(&self, expression: &str, kind: Kind) -> String {
-        if kind.is_number() {
-            return expression.to_owned();
+        match kind {
+            kind if kind.is_number() => expression.to_owned(),
+            // numbers come before texts otherwise
+            Kind::Other => format!("CAST({expression} AS TEXT) COLLATE BINARY"),
+            _ => format!("{expression} COLLATE BINARY"),
         }
-        format!("{expression} COLLATE BINARY")
     }
 }
 

@@ -207,7 +207,8 @@ impl<'a> Export<'a> {
         let places = self.facts.key_places(&columns);
         let scan = self.facts.scan(&columns, last, self.rows);
         let step = cx.step("query", STATEMENT);
-        let mut rows = db.query(&scan.sql, &scan.values)?;
+        let rows = db.query(&scan.sql, &scan.values);
+        let mut rows = rows.map_err(|error| self.facts.unscanned(error))?;
         drop(step);
         let described = file_columns(rows.columns());
         let mut open: Option<Open> = None;

@@ -141,6 +141,12 @@ impl Facts {
         }
     }
 
+    /// What the database has against [`Facts::scan`], most likely against the job's condition.
+    pub(super) fn unscanned(&self, error: db::Error) -> Error {
+        let action = format!("looking for rows of {} that are to leave", self.name);
+        db::Error::new(error.kind(), action).because(error).into()
+    }
+
     /// How many rows are to leave, and how many of them have no whole key.
     pub(super) fn counts(&self) -> (String, Option<String>) {
         let count = |more: &str| {

@@ -125,7 +125,13 @@ impl Gauge {
     pub(super) fn measure(&mut self) -> Result<Option<Strain>, Error> {
         for probe in &self.probes {
             let db = &mut *self.links[probe.link];
-            let found = probe.measure.take(db)?;
+            let found = probe.measure.take(db).map_err(|error| match error {
+                Error::Database(error) => {
+                    let action = format!("asking for the throttle's {}", probe.measure.name());
+                    db::Error::new(error.kind(), action).because(error).into()
+                }
+                other => other,
+            })?;
             if found > probe.limit {
                 return Ok(Some(Strain {
                     what: probe.measure.name(),

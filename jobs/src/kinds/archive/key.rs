@@ -75,6 +75,10 @@ fn unfit(column: &ColumnInfo) -> Option<String> {
         Kind::Json => Some(format!(
             "the key column {name} is JSON, which does not compare"
         )),
+        // MySQL would take the text of the bits for a decimal number
+        _ if column.declared.starts_with("bit(") && column.kind == Kind::Text => Some(format!(
+            "the key column {name} is of bits, whose text is not found again"
+        )),
         Kind::Other if column.declared.is_empty() => Some(format!(
             "the key column {name} has no declared type, so that a text cannot be told from a number"
         )),
@@ -230,6 +234,14 @@ mod tests {
 
     fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn bits_are_no_key() {
+        let mut bits = table(&[("flags", Kind::Text, false)], &["flags"], &[]);
+        assert!(choose(&bits, None).is_ok());
+        bits.columns[0].declared = "bit(8)".to_owned();
+        assert!(choose(&bits, None).unwrap_err().contains("bits"));
     }
 
     #[test]

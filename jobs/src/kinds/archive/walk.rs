@@ -101,7 +101,8 @@ impl<'a> Walk<'a> {
         columns.extend(facts.by.as_ref().map(|by| by.name.clone()));
         let scan = facts.scan(&columns, self.last.as_ref(), most as u64);
         let _step = cx.step("look for rows", STATEMENT);
-        let mut rows = db.query(&scan.sql, &scan.values)?;
+        let rows = db.query(&scan.sql, &scan.values);
+        let mut rows = rows.map_err(|error| facts.unscanned(error))?;
         let places: Vec<usize> = (0..width).collect();
         while let Some(row) = rows.fetch()? {
             let by = (row.len() > width).then(|| row.cell(width)).flatten();

@@ -132,6 +132,14 @@ fn suspects(
     Ok((Some(spans), read))
 }
 
+/// Whether rows come in the order of the texts of this number: the other side has text.
+fn is_spelt(from: db::Kind, to: db::Kind) -> bool {
+    let spelt = |one: db::Kind, other: db::Kind| {
+        matches!(one, db::Kind::Integer | db::Kind::Decimal) && !other.is_number()
+    };
+    spelt(from, to) || spelt(to, from)
+}
+
 /// The order of each lane of the key.
 fn key_orders(mapping: &Mapping, course: &Course<'_>) -> Result<Vec<(usize, Order)>, Error> {
     let order = |lane: &usize| match &mapping.lanes[*lane] {
@@ -139,6 +147,10 @@ fn key_orders(mapping: &Mapping, course: &Course<'_>) -> Result<Vec<(usize, Orde
             to,
             from: Origin::Column(from),
         } if Order::of(to.kind) == Order::of(from.kind) => Ok((*lane, Order::of(to.kind))),
+        Lane {
+            to,
+            from: Origin::Column(from),
+        } if is_spelt(from.kind, to.kind) => Ok((*lane, Order::Bytes)),
         Lane { to, .. } => Err(Error::Invalid(format!(
             "{} -> {}: the key's column {} is not of one sort on both sides, so that rows come in different orders: mode=\"refresh\" needs none",
             course.table.from, course.facts.to, to.name
@@ -220,7 +232,12 @@ impl Gathering<'_, '_> {
             mapping
                 .key
                 .iter()
-                .map(|lane| (*lane, of(&mapping.lanes[*lane])))
+                .map(|lane| {
+                    let (way, kind) = (&mapping.lanes[*lane], of(&mapping.lanes[*lane]));
+                    let spelt = is_spelt(source_kind(way), way.to.kind);
+                    // by its text, whatever it is
+                    (*lane, if spelt { db::Kind::Other } else { kind })
+                })
                 .collect()
         };
         let there = facts.reading.ordered(&kinds(source_kind), spans);

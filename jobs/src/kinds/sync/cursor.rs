@@ -123,6 +123,18 @@ pub(super) fn enter(
     Ok(write(db, owner, cursor, now, Mode::Skip)? > 0)
 }
 
+/// Forgets how far the table has been copied.
+pub(super) fn forget(db: &mut dyn Connection, owner: &Owner) -> Result<(), Error> {
+    let mark = |n| db.dialect().placeholder(n);
+    let sql = format!(
+        "DELETE FROM {TABLE} WHERE job = {} AND part = {}",
+        mark(1),
+        mark(2)
+    );
+    db.execute(&sql, &owner.cells())?;
+    Ok(())
+}
+
 fn write(
     db: &mut dyn Connection,
     owner: &Owner,

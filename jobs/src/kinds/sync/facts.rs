@@ -1,7 +1,8 @@
 //! What is known of a table and its copy before rows move: asked once, and kept as long as their connections are.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use db::{Connection, TableInfo, TableName};
 
@@ -32,9 +33,16 @@ pub(super) struct Facts {
     pub(super) equal_types: bool,
     /// Mode `capture`: whether what a killed run may have left in the log is gone.
     pub(super) swept: AtomicBool,
+    /// Mode `increment`: how far the last pass has come.
+    pub(super) upto: Mutex<Option<String>>,
     /// When it was last told that rows are waited for.
     pub(super) told: Option<Instant>,
+    /// When the dictionaries were last looked at.
+    learnt: Instant,
 }
+
+/// What is known of a table is believed so long; a job that stays up looks again then.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// A table of the job file with what is known of it.
 pub(super) struct Course<'a> {
@@ -95,8 +103,27 @@ impl Facts {
             mapping,
             to,
             equal_types,
+            upto: Mutex::default(),
             told: None,
+            learnt: Instant::now(),
         })
+    }
+
+    /// Whether both tables are still what they were: a column that is new would be left out in silence.
+    pub(super) fn still_true(
+        &mut self,
+        table: &Table,
+        source: &mut dyn Connection,
+        target: &mut dyn Connection,
+    ) -> Result<bool, Error> {
+        if self.learnt.elapsed() < BELIEVED {
+            return Ok(true);
+        }
+        let from = Reached::find(&table.from, self.linked, source)?;
+        let there = from.dictionary(source)?;
+        let here = target.dictionary(&self.to)?;
+        self.learnt = Instant::now();
+        Ok(there.as_ref() == Some(&self.source) && here.as_ref() == Some(&self.target))
     }
 }
 

@@ -87,6 +87,7 @@ impl<'a> Increment<'a> {
             Some(cursor) => cursor,
             None => self.seed(source, target)?,
         };
+        self.note(&cursor);
         let Some(sight) = self.look_around(source, &cursor)? else {
             return Ok((Tally::default(), None));
         };
@@ -122,6 +123,7 @@ impl<'a> Increment<'a> {
         if seeded || cursor != before {
             cursor::save(target, &owner, &cursor, self.cx.now())?;
             commit(self.cx, target)?;
+            self.note(&cursor);
         } else {
             target.rollback()?;
         }
@@ -135,6 +137,14 @@ impl<'a> Increment<'a> {
             );
         }
         Ok((tally, held))
+    }
+
+    /// Keeps how far the table has come, for those who ask.
+    fn note(&self, cursor: &Cursor) {
+        let mut upto = self.course.facts.upto.lock();
+        if let Ok(upto) = &mut upto {
+            upto.clone_from(&cursor.last);
+        }
     }
 
     /// Where the first run begins: at the target's highest key, or else where the job says, or with the first row.

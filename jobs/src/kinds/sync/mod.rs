@@ -23,6 +23,7 @@ mod look;
 mod make;
 mod mapping;
 mod merge;
+mod orders;
 mod params;
 mod pass;
 mod query;
@@ -35,6 +36,7 @@ mod verify;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Invalid, Job, Report, Tally};
+use orders::Orders;
 use params::{Column, Mode, Params, Table};
 use pass::{Kept, Pass};
 
@@ -45,6 +47,7 @@ const MOST_WORKERS: u32 = 64;
 pub(super) struct Sync {
     params: Params,
     kept: Kept,
+    orders: Orders,
 }
 
 impl Job for Sync {
@@ -74,11 +77,19 @@ impl Job for Sync {
             acceptable(at, table)?;
         }
         let kept = Kept::new(params.tables.len());
-        Ok(Sync { params, kept })
+        let orders = Orders::default();
+        Ok(Sync {
+            params,
+            kept,
+            orders,
+        })
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<Tally, Error> {
-        Pass::new(&self.params, &self.kept).run(cx)
+        self.orders.obey(cx, &self.params)?;
+        let tally = Pass::new(&self.params, &self.kept).run(cx)?;
+        self.orders.note(cx, &self.params, &self.kept)?;
+        Ok(tally)
     }
 
     fn check(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {
@@ -100,6 +111,18 @@ fn acceptable(at: usize, table: &Table) -> Result<(), Invalid> {
             place("batch"),
             "at least one row a transaction",
         ));
+    }
+    let conditions = [
+        ("where", &table.condition),
+        ("target-where", &table.target_where),
+    ];
+    for (name, condition) in conditions {
+        if condition.as_ref().is_some_and(|sql| sql.trim().is_empty()) {
+            return Err(Invalid::new(
+                place(name),
+                "an empty condition; for all rows leave it out",
+            ));
+        }
     }
     if table.mode != Mode::Increment && (table.start.is_some() || !table.settle.0.is_zero()) {
         let name = if table.start.is_some() {

@@ -54,6 +54,14 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// How far a table has come by its key; nothing if that was not looked at yet, or it goes by no key.
+    pub(super) fn upto(&self, at: usize) -> Option<String> {
+        let facts = open(self.facts.get(at)?);
+        open(&facts.as_ref()?.upto).clone()
+    }
+}
+
 fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -237,6 +245,15 @@ impl<'a> Pass<'a> {
         pair: &mut Pair,
         known: &mut Option<Facts>,
     ) -> Result<(Tally, Option<String>), Error> {
+        if let Some(facts) = known
+            && !facts.still_true(table, &mut *pair.source, &mut *pair.target)?
+        {
+            let (from, to) = (&table.from, table.to());
+            log::info!(
+                "{from} -> {to}: the tables are not what they were; going by what they are now"
+            );
+            *known = None;
+        }
         if known.is_none() {
             for line in make::ensure(table, pair)? {
                 log::info!("{line}");

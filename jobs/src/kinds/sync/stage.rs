@@ -38,7 +38,13 @@ impl<'a> Staging<'a> {
             lots,
         };
         for sql in target.dialect().stage(&staging.stage()) {
-            target.batch(&sql)?;
+            target.batch(&sql).map_err(|error| {
+                let action = format!(
+                    "making a temporary table beside {}, which the account has to be allowed to",
+                    course.facts.to
+                );
+                db::Error::new(error.kind(), action).because(error)
+            })?;
         }
         Ok(staging)
     }

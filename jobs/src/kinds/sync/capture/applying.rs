@@ -1,6 +1,6 @@
 //! Brings a batch of changes into the target, in one transaction: what is gone first, then what is there, then the ledger's row.
 
-use db::{Cell, ColumnInfo, Connection, Dialect, Kind, Load, Mode};
+use db::{Cell, ColumnInfo, Connection, Dialect, Load, Mode};
 
 use super::ledger;
 use super::reading::{Entries, Portion};
@@ -10,7 +10,7 @@ use crate::job::Tally;
 use crate::statement::STATEMENT;
 
 /// So many keys are deleted by one statement.
-const KEYS: usize = 100;
+const KEYS: usize = 500;
 
 /// Applies a batch; the source has its snapshot open, which ends here. Commits, or leaves it to the caller to roll back.
 pub(super) fn apply(
@@ -69,40 +69,11 @@ fn deletion<'k>(
     portion: &Portion<'_>,
     keys: &'k [Vec<Option<Vec<u8>>>],
 ) -> (String, Vec<Cell<'k>>) {
-    let mut cells: Vec<Cell<'k>> = Vec::with_capacity(keys.len() * portion.way.key.len());
-    let mut any = Vec::with_capacity(keys.len());
-    for key in keys {
-        let mut all = Vec::with_capacity(key.len());
-        for (column, cell) in portion.way.key.iter().zip(key) {
-            cells.push(cell.as_deref());
-            let place = bound(dialect, column, cells.len());
-            all.push(format!("{} = {place}", dialect.quote(&column.name)));
-        }
-        any.push(format!("({})", all.join(" AND ")));
-    }
-    let (table, scope) = (dialect.qualify(&portion.way.target), &portion.way.scope);
-    let head = if scope.is_empty() {
-        " WHERE".to_owned()
-    } else {
-        format!("{scope} AND")
-    };
-    (
-        format!("DELETE FROM {table}{head} ({})", any.join(" OR ")),
-        cells,
-    )
-}
-
-/// A parameter that is compared with a column. Most databases take text for the column's own type by themselves, and use its index then.
-fn bound(dialect: &dyn Dialect, column: &ColumnInfo, number: usize) -> String {
-    let place = dialect.placeholder(number);
-    let unsigned = column.declared.to_ascii_lowercase().contains("unsigned");
-    match column.kind {
-        Kind::Integer if unsigned => place,
-        Kind::Bool | Kind::Integer | Kind::Decimal | Kind::Real | Kind::Blob | Kind::Instant => {
-            dialect.cast(&place, column.kind)
-        }
-        _ => place,
-    }
+    let way = portion.way;
+    let table = dialect.qualify(&way.target);
+    let sql = dialect.delete_keys(&table, &way.scope, &way.key, keys.len());
+    let cells = keys.iter().flatten().map(Option::as_deref);
+    (sql, cells.collect())
 }
 
 /// Streams the rows that are there into the target; how many, and their bytes.

@@ -11,8 +11,8 @@
 //! - **The first run** finds the entry that `jobs capture install` has made, and copies the whole table while the log is being filled.
 //! - A batch that meets a unique key whose row is changed by a later batch is taken together with all that follows.
 //!
-//! It ends where no trigger fires: TRUNCATE on MySQL, foreign keys of MySQL that delete or change rows by themselves, and rows loaded with
-//! triggers switched off; `jobs capture resync` mends these. A key that changes by case alone is the same key where the source holds it to be.
+//! It ends where no trigger fires: TRUNCATE on MySQL, a single partition of PostgreSQL that is truncated, detached or dropped, foreign keys of
+//! MySQL that delete or change rows by themselves, and rows loaded with triggers switched off; `jobs capture resync` mends these. A key that changes by case alone is the same key where the source holds it to be.
 //! Tables are followed one by one: between two tables of a job no order is kept.
 
 mod applying;
@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering;
 
 use db::{ColumnInfo, Connection, Constraint, ErrorKind, TableInfo, TableName};
 
-use self::changelog::Log;
+use self::changelog::{Log, Works};
 use self::reading::{Entries, Portion, entries, trim};
 use super::facts::Course;
 use super::mapping::Origin;
@@ -165,7 +165,7 @@ pub(super) fn prepare(target: &mut dyn Connection) -> Result<(), Error> {
 pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
     let way = Way::new(cx, course)?;
     if !course.facts.swept.load(Ordering::Relaxed) {
-        ready(&way, &mut *pair.source)?;
+        ready(&way, &course.facts.source, &mut *pair.source)?;
         // what a killed run has brought home and not cleared away
         let left = ledger::taken(&mut *pair.target, &way.log.table.name)?;
         trim(&mut *pair.source, &way.log.table, &left)?;
@@ -240,33 +240,38 @@ pub(super) fn check(
         }
         way => way?,
     };
-    match ready(&way, source) {
-        Err(Error::Invalid(why)) => {
-            report.problem(place, why);
-            return Ok(());
-        }
+    match ready(&way, &course.facts.source, source) {
+        Err(Error::Invalid(why)) => report.problem(place, why),
         ready => ready?,
-    }
-    let Some(works) = way.log.works(source.dialect(), &course.facts.source, "", 0) else {
-        return Ok(());
-    };
-    let found = operate::number(source, &works.count)?;
-    // MySQL shows triggers only to those who may change them
-    if found < works.triggers && source.dialect().name() != "mysql" {
-        let all = Count(works.triggers, "trigger");
-        report.problem(place, format!("{found} of {all} are there: changes are lost; `jobs capture remove` and `install` mend it"));
     }
     Ok(())
 }
 
 /// Whether there is a log and something that fills it.
-fn ready(way: &Way, source: &mut dyn Connection) -> Result<(), Error> {
-    if source.dictionary(&way.log.table)?.is_some() {
+fn ready(way: &Way, info: &TableInfo, source: &mut dyn Connection) -> Result<(), Error> {
+    let from = &way.log.source;
+    if source.dictionary(&way.log.table)?.is_none() {
+        return Err(Error::Invalid(format!(
+            "changes of {from} are not captured yet: `jobs capture install FILE` makes the log and the triggers that this takes"
+        )));
+    }
+    match way.log.works(source.dialect(), info, "", 0) {
+        // MySQL shows triggers only to those who may change them
+        Some(works) if source.dialect().name() != "mysql" => filled(&way.log, &works, source),
+        _ => Ok(()),
+    }
+}
+
+/// Whether all triggers are there that fill a log.
+fn filled(log: &Log, works: &Works, source: &mut dyn Connection) -> Result<(), Error> {
+    let found = operate::number(source, &works.count)?;
+    if found >= works.triggers {
         return Ok(());
     }
-    let from = &way.log.source;
     Err(Error::Invalid(format!(
-        "changes of {from} are not captured yet: `jobs capture install FILE` makes the log and the triggers that this takes"
+        "{found} of {} of {} are there: changes may have been lost; `jobs capture remove FILE` and then `install` mend it",
+        Count(works.triggers, "trigger"),
+        log.source
     )))
 }
 

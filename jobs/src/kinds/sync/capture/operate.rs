@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::Utc;
-use db::{Connection, TableName};
+use db::{Connection, TableInfo, TableName};
 use jobfile::JobFile;
 
 use super::super::params::{Mode, Params, Table};
 use super::changelog::{Log, Works};
-use super::{key_of, ledger};
+use super::{filled, key_of, ledger};
 use crate::context::Context;
 use crate::error::Error;
 use crate::home;
@@ -75,7 +75,7 @@ pub(crate) fn obey(
     };
     let mut source = cx.connect_source(url)?;
     for table in captured {
-        let place = Place::find(&mut source, file.name.as_str(), table)?;
+        let place = Place::find(&mut source, file.name.as_str(), table, order)?;
         let told = match order {
             Order::Install => place.install(&mut source)?,
             Order::Show => place.show(&mut source)?,
@@ -102,18 +102,29 @@ struct Place {
 }
 
 impl Place {
-    fn find(source: &mut Link, job: &str, table: &Table) -> Result<Place, Error> {
+    fn find(source: &mut Link, job: &str, table: &Table, order: Order) -> Result<Place, Error> {
         let from = TableName::parse(&table.from);
-        let missing = || Error::Invalid(format!("the source has no table {}", table.from));
-        let info = source.dictionary(&from)?.ok_or_else(missing)?;
+        let mut log = Log::of(job, &from, Vec::new());
+        let info = match source.dictionary(&from)? {
+            Some(info) => info,
+            // the table went before its log
+            None if order == Order::Remove && source.dictionary(&log.table)?.is_some() => {
+                TableInfo::default()
+            }
+            None => {
+                let why = format!("the source has no table {}", table.from);
+                return Err(Error::Invalid(why));
+            }
+        };
         if info.view {
             return Err(Error::Invalid(format!(
                 "{} is a view: changes of a view are not captured",
                 table.from
             )));
         }
-        let key = key_of(table, &info)?;
-        let log = Log::of(job, &from, key);
+        if !info.columns.is_empty() {
+            log.key = key_of(table, &info)?;
+        }
         let schema = schema_of(&mut **source, &from)?;
         let first = u64::try_from(Utc::now().timestamp_micros()).unwrap_or(1);
         let dialect = source.dialect();
@@ -141,6 +152,7 @@ impl Place {
     fn install(&self, source: &mut Link) -> Result<Vec<String>, Error> {
         let (name, log) = (&self.name, &self.log.table);
         if self.is_there(source)? {
+            filled(&self.log, &self.works, &mut **source)?;
             return Ok(vec![format!(
                 "{name}: its changes are captured already, in {log}"
             )]);

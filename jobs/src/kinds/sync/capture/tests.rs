@@ -103,6 +103,44 @@ fn changes_follow_under_a_condition_and_other_names() {
 }
 
 #[test]
+fn a_log_that_nothing_fills_is_told_and_one_without_a_table_is_removed() {
+    let bench = Bench::new();
+    bench.order(Order::Install);
+    bench.run(None).unwrap();
+    let triggers = rusqlite::Connection::open(bench.path().join("a.db")).unwrap();
+    let name: String = triggers
+        .query_row(
+            "SELECT name FROM sqlite_schema WHERE type = 'trigger' LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    triggers
+        .execute_batch(&format!("DROP TRIGGER {name}"))
+        .unwrap();
+    drop(triggers);
+    let lost = |done: Result<(), Error>| matches!(done, Err(Error::Invalid(why)) if why.contains("2 of 3 triggers") && why.contains("remove"));
+    assert!(lost(bench.run(None)));
+    let file = bench.path().join("test.xml");
+    let install = |out: &mut Vec<u8>| obey(Some(bench.path()), &file, Order::Install, out);
+    assert!(lost(install(&mut Vec::new())));
+    bench.sql("a.db", "DROP TABLE t");
+    assert!(bench.order(Order::Remove).contains("no more"));
+    assert!(
+        matches!(install(&mut Vec::new()), Err(Error::Invalid(why)) if why.contains("no table t"))
+    );
+    let left = rusqlite::Connection::open(bench.path().join("a.db")).unwrap();
+    let count: i64 = left
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'procctl%'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(count, 0);
+}
+
+#[test]
 fn a_stop_at_any_safe_point_loses_nothing() {
     let bench = Bench::new();
     bench.order(Order::Install);

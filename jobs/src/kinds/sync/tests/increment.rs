@@ -83,3 +83,71 @@ fn a_row_that_is_refused_leaves_nothing_of_its_run() {
         assert_eq!(rows(&target, "SELECT count(*) FROM a"), ["0"]);
     }
 }
+
+#[test]
+fn a_column_that_comes_while_the_job_stays_up_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(dir.path(), "s.db", PLAIN);
+    let target = database(dir.path(), "t.db", PLAIN);
+    fill(&source, 3);
+    let mut resident = job(r#"<table from="a" mode="increment"/>"#);
+    resident.run(&mut cx).unwrap();
+    for side in [&source, &target] {
+        side.execute_batch("ALTER TABLE a ADD COLUMN more TEXT")
+            .unwrap();
+    }
+    // what is known of a table is believed for a second
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    for id in 9.. {
+        source
+            .execute_batch(&format!("INSERT INTO a (id, more) VALUES ({id}, 'more')"))
+            .unwrap();
+        assert_eq!(resident.run(&mut cx).unwrap().written, 1);
+        let more = format!("SELECT more FROM a WHERE id = {id} AND more IS NOT NULL");
+        if rows(&target, &more) == ["more"] {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn operators_see_the_cursors_and_move_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(
+        dir.path(),
+        "s.db",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1), (2), (3); INSERT INTO b VALUES (1), (7)",
+    );
+    let target = database(
+        dir.path(),
+        "t.db",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)",
+    );
+    let one = r#"<table from="a" mode="increment"/>"#;
+    let both = format!(r#"{one}<table from="b" mode="increment"/>"#);
+    job(&both).run(&mut cx).unwrap();
+    let upto = |cx: &mut Context, name| cx.state().unwrap().get::<String>(name).unwrap();
+    assert_eq!(upto(&mut cx, "upto a").as_deref(), Some("3"));
+    assert_eq!(upto(&mut cx, "upto b").as_deref(), Some("7"));
+    // rows that left the target come again when the cursor goes back
+    target
+        .execute_batch("DELETE FROM a WHERE id > 1; DELETE FROM b")
+        .unwrap();
+    assert_eq!(job(&both).run(&mut cx).unwrap().written, 0);
+    cx.state().unwrap().set("last a", &1).unwrap();
+    assert_eq!(job(&both).run(&mut cx).unwrap().written, 2);
+    assert_eq!(cx.state().unwrap().get::<i64>("last a").unwrap(), None);
+    assert_eq!(job(&both).run(&mut cx).unwrap().written, 0);
+    let reset = cx.state().unwrap().reset().unwrap();
+    assert!(reset.orders.contains_key("anew"), "{reset:?}");
+    assert_eq!(job(&both).run(&mut cx).unwrap().written, 2);
+    assert_eq!(rows(&target, "SELECT id FROM b"), ["1", "7"]);
+    cx.state().unwrap().set("last", &true).unwrap();
+    let error = job(one).run(&mut cx).unwrap_err();
+    assert!(error.chain().contains("last"), "{}", error.chain());
+    assert_eq!(rows(&source, "SELECT count(*) FROM a"), ["3"]);
+}

@@ -50,4 +50,5 @@ fn what_does_not_fit_together_is_told_before_anything_is_opened() {
         "table[2].start"
     );
     assert_eq!(told(r#"<table from="a" batch="0"/>"#), "table[1].batch");
+    assert_eq!(told(r#"<table from="a" where=" "/>"#), "table[1].where");
 }

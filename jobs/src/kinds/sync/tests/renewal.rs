@@ -116,3 +116,30 @@ fn a_table_without_a_key_is_written_anew() {
         ["1|a", "1|a", "2|-"]
     );
 }
+
+#[test]
+fn a_batch_goes_by_numbers_that_the_target_keeps_as_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(
+        dir.path(),
+        "s.db",
+        "CREATE TABLE a (k INTEGER PRIMARY KEY, v TEXT)",
+    );
+    let target = database(
+        dir.path(),
+        "t.db",
+        "CREATE TABLE a (k TEXT PRIMARY KEY, v TEXT)",
+    );
+    source
+        .execute_batch("INSERT INTO a VALUES (-3, 'm'), (2, 'two'), (10, 'ten'), (100, 'c')")
+        .unwrap();
+    target
+        .execute_batch("INSERT INTO a VALUES ('2', 'two'), ('10', 'old'), ('9', 'gone')")
+        .unwrap();
+    let mut job = job(r#"<table from="a" mode="batch" max-delete="50%"/>"#);
+    assert_eq!(job.run(&mut cx).unwrap().written, 4);
+    let all = "SELECT * FROM a ORDER BY CAST(k AS TEXT)";
+    assert_eq!(rows(&target, all), rows(&source, all));
+    assert_eq!(job.run(&mut cx).unwrap().written, 0);
+}
