@@ -86,7 +86,7 @@ fn across(from: &Place, to: &Place) {
 }
 
 /// What is in the table is hot and as it was last, and what is not was cold: those that left, with how often they were changed.
-fn each_hot_one_stayed(place: &Place) -> Vec<(u64, u64)> {
+pub(super) fn each_hot_one_stayed(place: &Place) -> Vec<(u64, u64)> {
     let (there, audit) = (rows(place, "t"), audit(place));
     let mut left = Vec::new();
     for id in 1..=ROWS {
@@ -109,15 +109,20 @@ fn deleted(place: &Place) {
     each_hot_one_stayed(place);
 }
 
-/// Files may have an older form of a row too, which was changed after it was written; never the same form twice.
+/// Files of rows that left.
+pub(super) const EXPORT: &str =
+    r#"action="export" dir="out" format="csv" compress="none" rows="400""#;
+
 fn exported(place: &Place) {
     let lab = Lab::new();
     place.make_table(ROWS);
-    break_often(
-        &lab,
-        place,
-        r#"action="export" dir="out" format="csv" compress="none" rows="400""#,
-    );
+    break_often(&lab, place, EXPORT);
+    each_in_files(&lab, place);
+}
+
+/// Asserts that each row that is gone was cold at last, and is in a file as it was last. Files may have an older form of a row too, which was changed after it
+/// was written; never the same form twice.
+pub(super) fn each_in_files(lab: &Lab, place: &Place) {
     let mut found: BTreeMap<(u64, u64), u64> = BTreeMap::new();
     for entry in fs::read_dir(lab.path("out")).expect("the folder").flatten() {
         let name = entry.file_name().into_string().expect("a plain name");
@@ -203,6 +208,11 @@ fn archive_from_postgres_to_mariadb_survives_kills() {
 fn archive_from_sqlite_to_sqlite_survives_kills() {
     let lab = Lab::new();
     across(&file(&lab, "a.db"), &file(&lab, "b.db"));
+}
+
+#[test]
+fn archive_to_nowhere_survives_kills_on_postgres() {
+    deleted(&postgres("archive_delete"));
 }
 
 #[test]

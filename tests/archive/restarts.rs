@@ -3,6 +3,7 @@
 use std::process::Child;
 use std::time::Duration;
 
+use super::kills::{EXPORT, each_hot_one_stayed, each_in_files};
 use super::place::Place;
 use super::{ROWS, SEED, each_where_it_belongs, finish, rows, start};
 use crate::chance::{Dice, count, pass};
@@ -59,15 +60,15 @@ fn archive_goes_on_after_crashes_of_both_servers() {
     crashes(&mariadb, &postgres);
 }
 
-/// One server, one transaction a batch.
-fn crashes_alone(server: &Private) {
+/// One server, and what becomes of its rows.
+fn crashes_alone(server: &Private, action: &str, check: impl Fn(&Lab, &Place)) {
     let (lab, mut dice) = (Lab::new(), Dice::new(SEED));
     let place = Place::Server(server.url.clone());
     place.make_table(ROWS);
     let file = lab.write(
         "archive.xml",
         format!(
-            r#"<archive><database url="{}?connect-timeout=5s"/><table name="t" where="hot = 0" batch="10" pause="10ms" to="his" create="true"/></archive>"#,
+            r#"<archive><database url="{}?connect-timeout=5s"/><table name="t" where="hot = 0" batch="10" pause="10ms" {action}/></archive>"#,
             server.url
         ),
     );
@@ -79,15 +80,34 @@ fn crashes_alone(server: &Private) {
         writer.stop();
     }
     finish(&lab, &file);
-    each_where_it_belongs(&place, &rows(&place, "his"));
+    check(&lab, &place);
+}
+
+fn moved(server: &Private) {
+    crashes_alone(server, r#"to="his" create="true""#, |_, place| {
+        each_where_it_belongs(place, &rows(place, "his"));
+    });
 }
 
 #[test]
 fn archive_goes_on_after_crashes_of_mariadb() {
-    crashes_alone(&Private::start("mariadb"));
+    moved(&Private::start("mariadb"));
 }
 
 #[test]
 fn archive_goes_on_after_crashes_of_postgres() {
-    crashes_alone(&Private::start("postgres"));
+    moved(&Private::start("postgres"));
+}
+
+#[test]
+fn archive_to_nowhere_goes_on_after_crashes_of_mariadb() {
+    let delete = r#"action="delete""#;
+    crashes_alone(&Private::start("mariadb"), delete, |_, place| {
+        each_hot_one_stayed(place);
+    });
+}
+
+#[test]
+fn archive_to_files_goes_on_after_crashes_of_postgres() {
+    crashes_alone(&Private::start("postgres"), EXPORT, each_in_files);
 }

@@ -327,16 +327,16 @@ fn kills_lose_no_change_of_mariadb() {
 }
 
 /// Both servers crash and come back while changes are followed.
-#[test]
-fn crashes_of_servers_lose_no_change() {
+fn crashes(from: Engine, to: Engine) {
     let lab = Lab::new();
-    let (source, target) = (Private::start("postgres"), Private::start("mariadb"));
-    let places = [
-        Place::at(Engine::Postgres, &source.url),
-        Place::at(Engine::Mariadb, &target.url),
-    ];
-    places[0].run(table(Engine::Postgres));
-    places[1].run(table(Engine::Mariadb));
+    let server = |engine| match engine {
+        Engine::Postgres => Private::start("postgres"),
+        Engine::Mariadb | Engine::Sqlite => Private::start("mariadb"),
+    };
+    let (source, target) = (server(from), server(to));
+    let places = [Place::at(from, &source.url), Place::at(to, &target.url)];
+    places[0].run(table(from));
+    places[1].run(table(to));
     let file = job(
         &lab,
         "capture_crash",
@@ -346,19 +346,25 @@ fn crashes_of_servers_lose_no_change() {
     );
     capture(&lab, "install", &file);
     for (round, server) in [&target, &source].into_iter().enumerate() {
-        places[0].run(&changes(Engine::Postgres, SEED, round as u64, 200));
+        places[0].run(&changes(from, SEED, round as u64, 200));
         let child = start(&lab, &file);
         server.kill();
         // long enough for the job to meet the crash
         kill_after(child, Duration::from_secs(2));
         server.revive();
         wait_for("the server is back", PATIENCE, || {
-            services::try_ask(
-                if round == 0 { &target.url } else { &source.url },
-                "SELECT 1",
-            )
-            .ok()
+            services::try_ask(&server.url, "SELECT 1").ok()
         });
         follow(&lab, &file, &places[0], &places[1], "after a crash");
     }
+}
+
+#[test]
+fn crashes_of_servers_lose_no_change_of_postgres() {
+    crashes(Engine::Postgres, Engine::Mariadb);
+}
+
+#[test]
+fn crashes_of_servers_lose_no_change_of_mariadb() {
+    crashes(Engine::Mariadb, Engine::Postgres);
 }

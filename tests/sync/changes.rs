@@ -32,6 +32,69 @@ fn a_source_that_was_emptied_empties_no_target() {
     }
 }
 
+/// What servers sum up over rows tells more than the sums of columns.
+#[test]
+fn values_that_rows_have_exchanged_are_found() {
+    let lab = Lab::new();
+    for engine in [Engine::Postgres, Engine::Mariadb] {
+        let place = Place::new(&lab, engine, "sync_exchanged");
+        for (table, rows) in [
+            (
+                "s",
+                "(1, 1, 'x', 1), (1, 2, 'y', 2), (2, 1, 'x', NULL), (2, 2, NULL, 5), (3, 1, 'a', 7)",
+            ),
+            (
+                "t",
+                "(1, 1, 'y', 1), (1, 2, 'x', 2), (2, 1, NULL, NULL), (2, 2, 'x', 5), (3, 1, 'a', 7)",
+            ),
+        ] {
+            place.run(&format!(
+                "CREATE TABLE {table} (k INTEGER NOT NULL, n INTEGER NOT NULL, v VARCHAR(9), w INTEGER, PRIMARY KEY (k, n)); INSERT INTO {table} VALUES {rows}"
+            ));
+        }
+        let told = run(
+            &lab,
+            "exchanged",
+            &format!(
+                r#"<sync><source url="{0}"/><target url="{0}"/><table from="s" to="t" mode="batch"/></sync>"#,
+                place.url
+            ),
+        );
+        assert!(told.contains("4 updated"), "{engine:?}: {told}");
+        let rows = |table| {
+            place.lines(&format!(
+                "SELECT concat_ws(' ', k, n, COALESCE(v, '-'), COALESCE(w, -1)) FROM {table} ORDER BY k, n"
+            ))
+        };
+        assert_eq!(rows("t"), rows("s"), "{engine:?}");
+    }
+}
+
+#[test]
+fn rows_are_compared_one_by_one_where_a_server_cannot_sum_them_up() {
+    let lab = Lab::new();
+    let place = Place::new(&lab, Engine::Postgres, "sync_old");
+    place.make("s");
+    place.make("t");
+    place.insert("s", 1..=200, 0);
+    place.insert("t", 1..=190, 0);
+    // as in PostgreSQL 13; only this database misses it
+    place.run("ALTER FUNCTION pg_catalog.hash_record_extended(record, bigint) RENAME TO gone");
+    let told = run(
+        &lab,
+        "old",
+        &format!(
+            r#"<sync><source url="{0}"/><target url="{0}"/><table from="s" to="t" mode="batch"/></sync>"#,
+            place.url
+        ),
+    );
+    assert!(
+        told.contains("compared one by one") && told.contains("10 inserted"),
+        "{told}"
+    );
+    assert_eq!(place.content("t"), place.content("s"));
+}
+
 #[test]
 fn columns_take_other_names_values_and_numbers() {
     let lab = Lab::new();

@@ -312,9 +312,22 @@ pub trait Dialect: Send + Sync {
         None
     }
 
-    /// An aggregate over rows that is the same for two sets of rows of these columns if they are equal, and practically never otherwise; only
-    /// servers of one sort and columns of one declared type can be compared by it. `None` where the database computes no such thing.
+    /// A whole number that the server computes of a row of these columns: the same for equal rows, and for others only by an accident of which the
+    /// implementation says how rare it is; never safe against rows made to deceive it. Sums of it are as good for sets of rows. Only servers of one
+    /// sort and columns of one declared type can be compared by it. `None` where the database computes no such thing.
     fn fingerprint(&self, _columns: &[&ColumnInfo]) -> Option<String> {
+        None
+    }
+
+    /// The query that tells of each span of rows its number, how many they are, and the sum of their fingerprints, in the order of the numbers.
+    /// `rows` is what stands behind FROM.
+    fn fingerprints(&self, number: &str, fingerprint: &str, rows: &str) -> String {
+        format!("SELECT {number}, count(*), SUM({fingerprint}) FROM {rows} GROUP BY 1 ORDER BY 1")
+    }
+
+    /// The statement that keeps all further queries of a transaction from being shared out among processes of the server, whose start costs more
+    /// than reading a few thousand rows does. `None` where it does no such thing by itself.
+    fn unshared(&self) -> Option<&'static str> {
         None
     }
 

@@ -6,6 +6,7 @@
 //! makes them what the rows are by then, or takes them back where a row is not to leave any more: no row is in both in the end, none is lost.
 //! Files are published whole, and named in one commit of the job's state, before the first of their rows leaves. Rows leave by the exact values of a
 //! unique key, never by a range. A row that the target or the source refuses stays, and is told in the log; so does one whose key the target has with other content.
+//! They keep nobody else from leaving, but the run ends as one with bad data (exit code 65): they would stay unnoticed for ever.
 //! **Where it ends.** A row that others change after it was written to a file stays, and is written once more with its new content; one that others delete
 //! while a killed run's copy waits for the next run stays archived. A key that the database hands out again after its row has left belongs to another row:
 //! that one stays as long as the archive has the old one. Rows that refer to a deleted row and are deleted with it (`ON DELETE CASCADE`) are not copied.
@@ -29,7 +30,7 @@ mod walk;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::job::{Invalid, Job, Report, Tally};
+use crate::job::{Count, Invalid, Job, Report, Tally};
 use crate::link::Link;
 use across::Across;
 use export::Export;
@@ -48,6 +49,22 @@ pub(super) struct Archive {
 }
 
 impl Archive {
+    /// One pass over all tables: what became of each.
+    fn pass(&mut self, cx: &mut Context) -> Result<Vec<(String, Tally)>, Error> {
+        export::finish_all(cx)?;
+        let mut pace = Pace::begin(cx, &self.params)?;
+        let mut db = cx.connect_source(&self.params.database.url)?;
+        let mut tallies = Vec::new();
+        for at in 0..self.params.tables.len() {
+            if pace.is_over(cx)? {
+                break;
+            }
+            let tally = self.table(cx, &mut db, at, &mut pace)?;
+            tallies.push((self.params.tables[at].name.clone(), tally));
+        }
+        Ok(tallies)
+    }
+
     fn table(
         &self,
         cx: &mut Context,
@@ -74,11 +91,7 @@ impl Archive {
             rejected: stays.refused,
             ..done?
         };
-        log::info!(
-            "{}: {} left",
-            table.name,
-            crate::job::Count(tally.written, "row")
-        );
+        log::info!("{}: {} left", table.name, Count(tally.written, "row"));
         Ok(tally)
     }
 }
@@ -158,17 +171,21 @@ impl Job for Archive {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<Tally, Error> {
-        export::finish_all(cx)?;
-        let mut pace = Pace::begin(cx, &self.params)?;
-        let mut db = cx.connect_source(&self.params.database.url)?;
-        let mut tally = Tally::default();
-        for at in 0..self.params.tables.len() {
-            if pace.is_over(cx)? {
-                break;
-            }
-            tally += self.table(cx, &mut db, at, &mut pace)?;
+        let tallies = self.pass(cx)?;
+        let stuck: Vec<String> = tallies
+            .iter()
+            .filter(|(_, tally)| tally.rejected > 0)
+            .map(|(name, tally)| format!("{} of {name}", Count(tally.rejected, "row")))
+            .collect();
+        if stuck.is_empty() {
+            let mut all = Tally::default();
+            tallies.into_iter().for_each(|(_, tally)| all += tally);
+            return Ok(all);
         }
-        Ok(tally)
+        Err(Error::Data(format!(
+            "{} cannot leave and stay, as told above",
+            stuck.join(", ")
+        )))
     }
 
     fn check(&mut self, cx: &mut Context, report: &mut Report) -> Result<(), Error> {

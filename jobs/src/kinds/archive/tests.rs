@@ -34,7 +34,8 @@ impl Room {
 
     fn run(&self, inside: &str) -> Result<Tally, Error> {
         let mut cx = Context::fake(self.dir.path());
-        self.job(inside).run(&mut cx)
+        let mut tallies = self.job(inside).pass(&mut cx)?.into_iter();
+        Ok(tallies.next().unwrap().1)
     }
 
     fn number(&mut self, sql: &str) -> i64 {
@@ -191,10 +192,17 @@ fn rows_that_may_not_go_stay_and_the_others_go() {
         .unwrap();
     assert_eq!((tally.written, tally.rejected), (597, 2));
     assert_eq!(room.number("SELECT count(*) FROM t_his"), 597);
-    let tally = room
-        .run(&format!(r#"<table {COLD} action="delete"/>"#))
-        .unwrap();
+    let delete = format!(r#"<table {COLD} action="delete"/>"#);
+    let tally = room.run(&delete).unwrap();
     assert_eq!((tally.written, tally.rejected), (0, 2));
+    // they are no success
+    let mut cx = Context::fake(room.dir.path());
+    let error = room.job(&delete).run(&mut cx).unwrap_err();
+    assert_eq!(error.exit_code(), 65);
+    assert!(
+        error.to_string().starts_with("2 rows of t cannot leave"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::thread;
 
-use db::{Connection, Load, Loader};
+use db::{Connection, ErrorKind, Load, Loader};
 
 use super::carry::{finish, refuse};
 use super::chunks::{Chunks, Span};
@@ -128,7 +128,27 @@ fn suspects(
     let Some(chunks) = Chunks::new(cx, course) else {
         return Ok((None, 0));
     };
-    let (spans, read) = chunks.differing(source, reader)?;
+    let (spans, read) = match chunks.differing(source, reader) {
+        Err(Error::Database(error)) if error.kind() == ErrorKind::Missing => {
+            log::info!(
+                "{} -> {}: all rows are compared one by one, as a server cannot sum them up: {}",
+                course.table.from,
+                course.facts.to,
+                Error::from(error).chain()
+            );
+            source.rollback()?;
+            reader.rollback()?;
+            source.begin_snapshot()?;
+            reader.begin_snapshot()?;
+            return Ok((None, 0));
+        }
+        found => found?,
+    };
+    // what is left to be read is little; one sort of server is on both sides
+    if let Some(sql) = source.dialect().unshared() {
+        source.batch(sql)?;
+        reader.batch(sql)?;
+    }
     Ok((Some(spans), read))
 }
 

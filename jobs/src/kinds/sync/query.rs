@@ -154,11 +154,8 @@ impl Side {
         let name = &self.columns[lane];
         let number = self.dialect.span_number(name, from, width);
         let within: Vec<String> = self.within(lane, &[(from, to)]).into_iter().collect();
-        Statement::plain(format!(
-            "SELECT {number}, count(*), {fingerprint} FROM {}{} GROUP BY 1 ORDER BY 1",
-            self.table,
-            self.filter(&within)
-        ))
+        let rows = format!("{}{}", self.table, self.filter(&within));
+        Statement::plain(self.dialect.fingerprints(&number, fingerprint, &rows))
     }
 }
 
