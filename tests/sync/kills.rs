@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::late::{copied, each_once, job, make_target};
-use super::run;
+use super::{run, same};
 use crate::chance::{Dice, count, pass};
 use crate::lab::{Lab, PATIENCE};
 use crate::late_commits::committed;
@@ -92,26 +92,41 @@ fn increments_survive_kills_from_mariadb_to_mariadb() {
     );
 }
 
-const ROWS: u64 = 3_000;
+#[test]
+fn increments_survive_kills_from_postgres_to_mariadb() {
+    let source = services::database(services::postgres(), "sync_kills_across_source");
+    increments(
+        &source,
+        &services::database(services::mariadb(), "sync_kills_across_target"),
+    );
+}
+
+pub(super) const ROWS: u64 = 3_000;
 
 /// Changes rows of a table until it is told to stop; their number stays.
 fn change(place: &Place, stop: &AtomicBool) {
     let mut dice = Dice::new(SEED);
     while !stop.load(Ordering::Relaxed) {
-        let id = dice.throw(ROWS) + 1;
-        place.run(&format!(
-            "UPDATE s SET amount = {}, name = 'changed' WHERE id >= {id} AND id < {id} + 50",
-            dice.throw(1000)
-        ));
-        place.run(&format!("UPDATE s SET id = id + {ROWS} WHERE id = {id}"));
-        place.run(&format!("UPDATE s SET id = id - {ROWS} WHERE id > {ROWS}"));
+        change_once(place, &mut dice);
     }
 }
 
-fn renewals(engine: Engine, mode: &str) {
+/// Changes some rows, and lets one go and come back.
+pub(super) fn change_once(place: &Place, dice: &mut Dice) {
+    let id = dice.throw(ROWS) + 1;
+    place.run(&format!(
+        "UPDATE s SET amount = {}, name = 'changed' WHERE id >= {id} AND id < {id} + 50 AND name IS NOT NULL",
+        dice.throw(1000)
+    ));
+    place.run(&format!("UPDATE s SET id = id + {ROWS} WHERE id = {id}"));
+    place.run(&format!("UPDATE s SET id = id - {ROWS} WHERE id > {ROWS}"));
+}
+
+fn renewals(from: Engine, to: Engine, mode: &str) {
     let lab = Lab::new();
-    let source = Place::new(&lab, engine, &format!("sync_renew_{mode}_s"));
-    let target = Place::new(&lab, engine, &format!("sync_renew_{mode}_t"));
+    let name = format!("sync_renew_{mode}_{from:?}_{to:?}").to_lowercase();
+    let source = Place::new(&lab, from, &format!("{name}_s"));
+    let target = Place::new(&lab, to, &format!("{name}_t"));
     source.make("s");
     target.make("s");
     source.insert("s", 1..=ROWS, 0);
@@ -142,25 +157,35 @@ fn renewals(engine: Engine, mode: &str) {
         stop.store(true, Ordering::Relaxed);
     });
     run(&lab, "renew", &xml);
-    assert_eq!(target.content("s"), source.content("s"));
+    same(&target.content("s"), &source.content("s"));
 }
 
 #[test]
 fn a_refresh_survives_kills_on_postgres() {
-    renewals(Engine::Postgres, "refresh");
+    renewals(Engine::Postgres, Engine::Postgres, "refresh");
 }
 
 #[test]
 fn a_refresh_survives_kills_on_mariadb() {
-    renewals(Engine::Mariadb, "refresh");
+    renewals(Engine::Mariadb, Engine::Mariadb, "refresh");
+}
+
+#[test]
+fn a_refresh_survives_kills_from_mariadb_to_postgres() {
+    renewals(Engine::Mariadb, Engine::Postgres, "refresh");
 }
 
 #[test]
 fn a_batch_survives_kills_on_postgres() {
-    renewals(Engine::Postgres, "batch");
+    renewals(Engine::Postgres, Engine::Postgres, "batch");
 }
 
 #[test]
 fn a_batch_survives_kills_on_mariadb() {
-    renewals(Engine::Mariadb, "batch");
+    renewals(Engine::Mariadb, Engine::Mariadb, "batch");
+}
+
+#[test]
+fn a_batch_survives_kills_from_postgres_to_mariadb() {
+    renewals(Engine::Postgres, Engine::Mariadb, "batch");
 }

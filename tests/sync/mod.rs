@@ -110,3 +110,14 @@ fn run(lab: &Lab, name: &str, xml: &str) -> String {
     assert!(output.status.success(), "{name}: {}\n{told}", output.status);
     told
 }
+
+/// Asserts that two tables have the same rows, and shows the first that is not.
+fn same(found: &[String], expected: &[String]) {
+    let first = found.iter().zip(expected).find(|(one, other)| one != other);
+    assert!(
+        found == expected,
+        "{} rows instead of {}; the first that differs: {first:?}",
+        found.len(),
+        expected.len()
+    );
+}
