@@ -117,3 +117,71 @@ fn a_look_tells_what_goes_where_and_what_does_not_fit() {
     let job = sync("l", &source.url, &target.url, r#"from="t" to="new""#);
     assert_eq!(told(&lab, "check", &job).0, Some(78));
 }
+
+#[test]
+fn rows_are_told_apart_by_keys_of_any_type() {
+    let lab = Lab::new();
+    let source = Place::new(&lab, Engine::Postgres, "key_types");
+    let targets = ENGINES.map(|engine| Place::new(&lab, engine, "key_types_to"));
+    let keys = [
+        ("text", "md5(n::text)"),
+        ("bytea", "decode(md5(n::text), 'hex')"),
+        ("numeric(20,4)", "n * 1.25 - 30"),
+        ("numeric", "n * 1.5"),
+        ("uuid", "md5(n::text)::uuid"),
+        (
+            "timestamp",
+            "TIMESTAMP '2026-01-01' + n * INTERVAL '90 minutes'",
+        ),
+    ];
+    let tables: Vec<String> = (0..keys.len()).map(|at| format!("k{at}")).collect();
+    for ((declared, value), table) in keys.iter().zip(&tables) {
+        source.run(&format!(
+            "CREATE TABLE {table} (k {declared} PRIMARY KEY, n int, v text); \
+             INSERT INTO {table} SELECT {value}, n, 'v' || n FROM generate_series(1, 60) n"
+        ));
+    }
+    let job = |target: &Place, mode: &str| {
+        let one = |table: &String| {
+            format!(
+                r#"<table from="{table}" to="{table}_{mode}" mode="{mode}" create="true" verify="true" max-delete="50%" batch="7"/>"#
+            )
+        };
+        let all: String = tables.iter().map(one).collect();
+        let name = format!("{}_{mode}", target.engine.name());
+        let (from, to) = (&source.url, &target.url);
+        format!(r#"<sync name="{name}"><source url="{from}"/><target url="{to}"/>{all}</sync>"#)
+    };
+    let run_all = |written: &str| {
+        for target in &targets {
+            for mode in ["batch", "refresh"] {
+                let (code, text) = told(&lab, "run", &job(target, mode));
+                let way = format!("{} {mode}", target.engine.name());
+                assert_eq!(code, Some(0), "{way}: {text}");
+                assert!(text.contains(written), "{way}: {text}");
+            }
+        }
+    };
+    run_all("written 360,");
+    for table in &tables {
+        source.run(&format!(
+            "UPDATE {table} SET v = 'new' WHERE n % 10 = 3; DELETE FROM {table} WHERE n % 10 = 5"
+        ));
+    }
+    run_all("written 72,");
+    run_all("written 0,");
+}
+
+#[test]
+fn a_number_is_the_same_without_its_zeros() {
+    let lab = Lab::new();
+    let source = Place::new(&lab, Engine::Sqlite, "zeros");
+    let target = Place::new(&lab, Engine::Postgres, "zeros");
+    source.run("CREATE TABLE t (id INTEGER PRIMARY KEY, n NUMERIC(10,2)); INSERT INTO t VALUES (1, 1.5), (2, 3), (3, NULL)");
+    let table = r#"from="t" create="true" verify="true""#;
+    for _ in 0..2 {
+        let (code, text) = told(&lab, "run", &sync("zeros", &source.url, &target.url, table));
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("verified, 3 rows"), "{text}");
+    }
+}

@@ -15,6 +15,9 @@ use super::types::Type;
 /// Text in a key has at most so many characters where nothing is known of the database.
 const KEY: u64 = 255;
 
+/// What a number, a date or a UUID takes of a key, in characters: none has more than 40 bytes.
+const SHORT: u64 = 10;
+
 /// A column of the new table.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
@@ -74,22 +77,30 @@ pub fn draw(original: &Side<'_>, to: &dyn Dialect, wanted: &[Wanted<'_>]) -> Dra
     if !same {
         uniques.retain(|key| fits(original, to, spelling, wanted, key, &mut drawing.remarks));
     }
-    let long = |key: &[String]| {
-        key.iter()
+    // how much of its key a text or bytes may take; `None` = there is no limit
+    let share = |key: &Vec<String>| {
+        let long = key
+            .iter()
             .filter(|name| is_text(original, wanted, name) || is_bytes(original, wanted, name))
-            .count()
+            .count();
+        let Some(spelling) = spelling else {
+            return Some(KEY);
+        };
+        let [long, short] =
+            [long.max(1), key.len() - long].map(|many| u64::try_from(many).unwrap_or(1));
+        Some(spelling.key?.saturating_sub(SHORT * short) / long)
     };
     for one in wanted {
         let keys = std::iter::once(&drawing.info.primary_key).chain(&uniques);
-        let beside = keys
+        let most = keys
             .filter(|key| key.iter().any(|name| name == one.name))
-            .map(|key| long(key))
-            .max();
+            .filter_map(share)
+            .min();
         let column = if same {
             twin_column(one, to)
         } else {
             let of = type_of(original.dialect, one.like);
-            foreign_column(one, of, to, spelling, beside, &mut drawing.remarks)
+            foreign_column(one, of, to, spelling, most, &mut drawing.remarks)
         };
         drawing.info.columns.push(column);
     }
@@ -136,23 +147,16 @@ fn twin_column(one: &Wanted<'_>, to: &dyn Dialect) -> ColumnInfo {
     }
 }
 
-/// A column of another engine. `beside`: it belongs to a key with so many texts and bytes.
+/// A column of another engine. `most`: it belongs to a key that has room for so many of its characters or bytes.
 fn foreign_column(
     one: &Wanted<'_>,
     of: Type,
     to: &dyn Dialect,
     spelling: Option<&Spelling>,
-    beside: Option<usize>,
+    most: Option<u64>,
     remarks: &mut Vec<String>,
 ) -> ColumnInfo {
     let mut of = of;
-    let most = match (spelling, beside) {
-        (Some(spelling), Some(long)) => spelling
-            .key
-            .map(|all| all / u64::try_from(long.max(1)).unwrap_or(1)),
-        (None, Some(_)) => Some(KEY),
-        (_, None) => None,
-    };
     if let (Some(most), Type::Text(length) | Type::Own(length) | Type::Bytes(length)) = (most, of)
         && length.is_none_or(|length| length > most)
     {
@@ -174,7 +178,7 @@ fn foreign_column(
     }
     let declared = match spelling {
         Some(spelling) => spelling.spell(of),
-        None if beside.is_some() && matches!(of, Type::Text(_)) => {
+        None if most.is_some() && matches!(of, Type::Text(_)) => {
             to.exact_text(of.width().unwrap_or(KEY))
         }
         None => to.type_name(one.like.kind, one.like.length),
@@ -352,7 +356,7 @@ mod tests {
             declared,
             [
                 "BIGINT",
-                "VARCHAR(768) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+                "VARCHAR(758) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
                 "TIMESTAMP(6) NULL",
                 "BIGINT",
                 "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
@@ -371,7 +375,7 @@ mod tests {
         assert_eq!(drawing.info.primary_key, ["code", "id"]);
         assert_eq!(drawing.info.uniques, [["at"]]);
         assert_eq!(drawing.remarks.len(), 2, "{:?}", drawing.remarks);
-        assert!(drawing.remarks[1].contains("768"), "{:?}", drawing.remarks);
+        assert!(drawing.remarks[1].contains("758"), "{:?}", drawing.remarks);
     }
 
     #[test]
@@ -397,6 +401,12 @@ mod tests {
         assert_eq!(made(&info, "sqlite"), ["BLOB", "BLOB"]);
         info.primary_key.push("body".to_owned());
         assert_eq!(made(&info, "mysql"), ["VARBINARY(384)", "VARBINARY(384)"]);
+        info.columns.push(column("n", Kind::Integer, "bigint"));
+        info.primary_key.push("n".to_owned());
+        assert_eq!(
+            made(&info, "mysql"),
+            ["VARBINARY(379)", "VARBINARY(379)", "BIGINT"]
+        );
     }
 
     #[test]
