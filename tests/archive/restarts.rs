@@ -55,9 +55,13 @@ fn crashes(from: &Private, to: &Private) {
 }
 
 #[test]
-fn archive_goes_on_after_crashes_of_both_servers() {
-    let (mariadb, postgres) = (Private::start("mariadb"), Private::start("postgres"));
-    crashes(&mariadb, &postgres);
+fn archive_from_mariadb_goes_on_after_crashes_of_both_servers() {
+    crashes(&Private::start("mariadb"), &Private::start("postgres"));
+}
+
+#[test]
+fn archive_from_postgres_goes_on_after_crashes_of_both_servers() {
+    crashes(&Private::start("postgres"), &Private::start("mariadb"));
 }
 
 /// One server, and what becomes of its rows.
@@ -99,12 +103,25 @@ fn archive_goes_on_after_crashes_of_postgres() {
     moved(&Private::start("postgres"));
 }
 
-#[test]
-fn archive_to_nowhere_goes_on_after_crashes_of_mariadb() {
-    let delete = r#"action="delete""#;
-    crashes_alone(&Private::start("mariadb"), delete, |_, place| {
+fn deleted(server: &Private) {
+    crashes_alone(server, r#"action="delete""#, |_, place| {
         each_hot_one_stayed(place);
     });
+}
+
+#[test]
+fn archive_to_nowhere_goes_on_after_crashes_of_mariadb() {
+    deleted(&Private::start("mariadb"));
+}
+
+#[test]
+fn archive_to_nowhere_goes_on_after_crashes_of_postgres() {
+    deleted(&Private::start("postgres"));
+}
+
+#[test]
+fn archive_to_files_goes_on_after_crashes_of_mariadb() {
+    crashes_alone(&Private::start("mariadb"), EXPORT, each_in_files);
 }
 
 #[test]

@@ -46,8 +46,13 @@ fn crashes(source: &Private, target: &Private) {
 }
 
 #[test]
-fn increments_go_on_after_crashes_of_both_servers() {
+fn increments_from_mariadb_go_on_after_crashes_of_both_servers() {
     crashes(&Private::start("mariadb"), &Private::start("postgres"));
+}
+
+#[test]
+fn increments_from_postgres_go_on_after_crashes_of_both_servers() {
+    crashes(&Private::start("postgres"), &Private::start("mariadb"));
 }
 
 /// Kills the servers in turn while a table is renewed; whoever reads the target sees all of its rows.
@@ -105,11 +110,21 @@ fn renewals(from: Engine, to: Engine, mode: &str) {
 }
 
 #[test]
-fn a_refresh_goes_on_after_crashes_of_both_servers() {
+fn a_refresh_from_mariadb_goes_on_after_crashes_of_both_servers() {
+    renewals(Engine::Mariadb, Engine::Postgres, "refresh");
+}
+
+#[test]
+fn a_refresh_from_postgres_goes_on_after_crashes_of_both_servers() {
     renewals(Engine::Postgres, Engine::Mariadb, "refresh");
 }
 
 #[test]
-fn a_batch_goes_on_after_crashes_of_both_servers() {
+fn a_batch_from_mariadb_goes_on_after_crashes_of_both_servers() {
     renewals(Engine::Mariadb, Engine::Postgres, "batch");
+}
+
+#[test]
+fn a_batch_from_postgres_goes_on_after_crashes_of_both_servers() {
+    renewals(Engine::Postgres, Engine::Mariadb, "batch");
 }
