@@ -110,6 +110,19 @@ impl Error {
         }
     }
 
+    /// Whether work on another table of the same databases may go well all the same.
+    #[must_use]
+    pub fn is_of_one_table(&self) -> bool {
+        match self {
+            Error::Database(error) => !matches!(
+                error.kind(),
+                db::ErrorKind::Connect | db::ErrorKind::Full | db::ErrorKind::Cancelled
+            ),
+            Error::Invalid(_) | Error::Data(_) | Error::TryAgain(_) => true,
+            _ => false,
+        }
+    }
+
     /// The error and its sources in one line, outermost first.
     #[must_use]
     pub fn chain(&self) -> String {

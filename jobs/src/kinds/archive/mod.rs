@@ -7,7 +7,8 @@
 //! Files are published whole, and named in one commit of the job's state, before the first of their rows leaves. Rows leave by the exact values of a
 //! unique key, never by a range. A row that the target or the source refuses stays, and is told in the log; so does one whose key the target has with other content.
 //! They keep nobody else from leaving, but the run ends as one with bad data (exit code 65): they would stay unnoticed for ever.
-//! **Where it ends.** A row that others change after it was written to a file stays, and is written once more with its new content; one that others delete
+//! **Where it ends.** A row that is in a file already and that the table then refuses to let go (another one refers to it) stays, and every run writes
+//! it once more, until `where` leaves it out. A row that others change after it was written to a file stays, and is written once more with its new content; one that others delete
 //! while a killed run's copy waits for the next run stays archived. A key that the database hands out again after its row has left belongs to another row:
 //! that one stays as long as the archive has the old one. Rows that refer to a deleted row and are deleted with it (`ON DELETE CASCADE`) are not copied.
 
@@ -49,20 +50,30 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// One pass over all tables: what became of each.
+    /// One pass over all tables: what became of each. A table that is wrong keeps no other one from its turn; its error ends the pass.
     fn pass(&mut self, cx: &mut Context) -> Result<Vec<(String, Tally)>, Error> {
         export::finish_all(cx)?;
         let mut pace = Pace::begin(cx, &self.params)?;
         let mut db = cx.connect_source(&self.params.database.url)?;
-        let mut tallies = Vec::new();
-        for at in 0..self.params.tables.len() {
+        let (mut tallies, mut failed) = (Vec::new(), None);
+        for (at, table) in self.params.tables.iter().enumerate() {
             if pace.is_over(cx)? {
                 break;
             }
-            let tally = self.table(cx, &mut db, at, &mut pace)?;
-            tallies.push((self.params.tables[at].name.clone(), tally));
+            match self.table(cx, &mut db, at, &mut pace) {
+                Ok(tally) => tallies.push((table.name.clone(), tally)),
+                Err(error) if error.is_of_one_table() => {
+                    if self.params.tables.len() > 1 {
+                        log::error!("{}: {}", table.name, error.chain());
+                    }
+                    failed.get_or_insert(error);
+                    // whatever it was doing is taken back
+                    db = cx.connect_source(&self.params.database.url)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(tallies)
+        failed.map_or(Ok(tallies), Err)
     }
 
     fn table(

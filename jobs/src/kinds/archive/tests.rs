@@ -337,6 +337,24 @@ fn what_does_not_fit_together_is_refused_at_its_place() {
 }
 
 #[test]
+fn a_table_that_is_wrong_keeps_no_other_from_its_turn() {
+    let mut room = Room::new();
+    let gone = r#"<table name="gone" where="1=1" action="delete"/>"#;
+    let odd = r#"<table name="t" where="nobody = 1" action="delete"/>"#;
+    let error = room
+        .run(&format!(r#"{gone}{odd}<table {COLD} action="delete"/>"#))
+        .unwrap_err();
+    assert!(error.chain().contains("no table gone"), "{}", error.chain());
+    assert!(room.number("SELECT count(*) FROM t") < 1000);
+    let error = room.run(odd).unwrap_err().chain();
+    assert!(error.contains("looking for rows of t"), "{error}");
+    let load = r#"<throttle><max-load limit="8">SELECT nobody</max-load></throttle>"#;
+    let error = room.run(&format!(r#"<table {COLD} action="delete"/>{load}"#));
+    let error = error.unwrap_err().chain();
+    assert!(error.contains("the throttle's max-load"), "{error}");
+}
+
+#[test]
 fn a_run_waits_for_a_server_that_suffers_and_ends_with_its_window() {
     let mut room = Room::new();
     room.db

@@ -168,7 +168,7 @@ impl<'a> Pass<'a> {
                     outcome.tally += tally;
                     outcome.held = outcome.held.take().or(held);
                 }
-                Err(error) if is_of_all(&error) => return self.end(error),
+                Err(error) if !error.is_of_one_table() => return self.end(error),
                 Err(error) => {
                     if self.params.tables.len() > 1 {
                         log::error!("{} -> {}: {}", table.from, table.to(), error.chain());
@@ -301,7 +301,9 @@ impl Pass<'_> {
         pair: &mut Pair,
     ) -> Result<(Tally, Option<String>), Error> {
         match course.table.mode {
-            Mode::Refresh => refresh::pass(cx, course, pair).map(|tally| (tally, None)),
+            Mode::Refresh => {
+                refresh::pass(cx, course, pair, &|_| Ok(())).map(|tally| (tally, None))
+            }
             Mode::Batch => self.batch(cx, course, pair).map(|tally| (tally, None)),
             Mode::Increment => Increment::new(cx, course)?.pass(pair),
             Mode::Capture => capture::pass(cx, course, pair).map(|tally| (tally, None)),
@@ -327,17 +329,5 @@ fn kind(error: &Error) -> Option<ErrorKind> {
     match error {
         Error::Database(error) => Some(error.kind()),
         _ => None,
-    }
-}
-
-/// Whether every other table would meet the same.
-fn is_of_all(error: &Error) -> bool {
-    match error {
-        Error::Database(error) => matches!(
-            error.kind(),
-            ErrorKind::Connect | ErrorKind::Full | ErrorKind::Cancelled
-        ),
-        Error::Invalid(_) | Error::Data(_) => false,
-        _ => true,
     }
 }

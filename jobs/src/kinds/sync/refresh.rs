@@ -15,8 +15,16 @@ use crate::job::Tally;
 use crate::statement::STATEMENT;
 use db::{Connection, Load, Mode, TableInfo};
 
-/// One pass.
-pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
+/// What is to be committed together with the rows.
+type Also<'a> = &'a dyn Fn(&mut dyn Connection) -> db::Result<()>;
+
+/// One pass; `also` writes what the same transaction of the target carries beside the rows.
+pub(super) fn pass(
+    cx: &Context,
+    course: &Course<'_>,
+    pair: &mut Pair,
+    also: Also<'_>,
+) -> Result<Tally, Error> {
     let (source, target) = (&mut *pair.source, &mut *pair.target);
     let facts = course.facts;
     let empty = facts.writing.any().first_row(cx, target)?.is_empty();
@@ -25,9 +33,9 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result
         source.begin_snapshot()?;
     }
     let tally = if empty && facts.mapping.numbered.is_empty() && !pair.one_file {
-        fill(cx, course, source, target)?
+        fill(cx, course, (source, target), also)?
     } else {
-        renew(cx, course, source, target)?
+        renew(cx, course, (source, target), also)?
     };
     source.rollback()?;
     Ok(tally)
@@ -37,8 +45,8 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result
 fn fill(
     cx: &Context,
     course: &Course<'_>,
-    source: &mut dyn Connection,
-    target: &mut dyn Connection,
+    (source, target): (&mut dyn Connection, &mut dyn Connection),
+    also: Also<'_>,
 ) -> Result<Tally, Error> {
     let facts = course.facts;
     let names = facts.mapping.names();
@@ -49,6 +57,7 @@ fn fill(
     };
     target.begin()?;
     let mut tally = bring(cx, course, source, target, (&into, &facts.target))?;
+    also(target)?;
     commit(cx, target)?;
     tally.written = tally.read;
     log::info!(
@@ -64,8 +73,8 @@ fn fill(
 fn renew(
     cx: &Context,
     course: &Course<'_>,
-    source: &mut dyn Connection,
-    target: &mut dyn Connection,
+    (source, target): (&mut dyn Connection, &mut dyn Connection),
+    also: Also<'_>,
 ) -> Result<Tally, Error> {
     let facts = course.facts;
     let keyed = !facts.mapping.key.is_empty();
@@ -97,6 +106,7 @@ fn renew(
     };
     cx.checkpoint()?;
     let inserted = stage.insert(cx, target, None)?;
+    also(target)?;
     commit(cx, target)?;
     stage.drop(target)?;
     tally.written = deleted + updated + inserted;

@@ -275,7 +275,8 @@ fn filled(log: &Log, works: &Works, source: &mut dyn Connection) -> Result<(), E
     )))
 }
 
-/// Copies the whole table; all entries seen before are dealt with by that.
+/// Copies the whole table; all entries seen before are dealt with by that, and the transaction of the copy says so: who is killed after it does not
+/// copy anew what has changed a lot meanwhile.
 fn seed(
     cx: &Context,
     course: &Course<'_>,
@@ -283,11 +284,9 @@ fn seed(
     pair: &mut Pair,
     batch: &Entries,
 ) -> Result<Tally, Error> {
-    let tally = refresh::pass(cx, course, pair)?;
-    let target = &mut *pair.target;
-    target.begin()?;
-    ledger::take(target, &way.log.table.name, &batch.seqs)?;
-    refresh::commit(cx, target)?;
+    let taken =
+        |target: &mut dyn Connection| ledger::take(target, &way.log.table.name, &batch.seqs);
+    let tally = refresh::pass(cx, course, pair, &taken)?;
     trim(&mut *pair.source, &way.log.table, &batch.seqs)?;
     Ok(tally)
 }

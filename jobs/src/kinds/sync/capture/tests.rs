@@ -4,8 +4,8 @@ use std::path::Path;
 
 use jobfile::JobFile;
 
-use super::key_of;
 use super::operate::{Order, obey};
+use super::{key_of, ledger};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kinds;
@@ -100,6 +100,29 @@ fn changes_follow_under_a_condition_and_other_names() {
     assert!(bench.order(Order::Show).contains("0 changes"));
     assert!(bench.order(Order::Remove).contains("no more"));
     assert!(bench.order(Order::Remove).contains("were not captured"));
+}
+
+/// A copy without its note would be made anew by the next run, over a target that may have changed a lot.
+#[test]
+fn the_first_copy_and_the_note_of_it_come_together_or_not_at_all() {
+    for before in ["", "INSERT INTO copy VALUES (1, 'old', 1, 'by us')"] {
+        let bench = Bench::new();
+        bench.order(Order::Install);
+        let options = db::Options {
+            base: bench.path().to_owned(),
+            ..db::Options::default()
+        };
+        ledger::prepare(&mut *db::connect("sqlite:b.db", &options).unwrap()).unwrap();
+        bench.sql("b.db", before);
+        bench.sql("b.db", "CREATE TRIGGER no BEFORE INSERT ON procctl_captured BEGIN SELECT RAISE(ABORT, 'no note'); END");
+        let was = bench.rows()[1].clone();
+        let error = bench.run(None).unwrap_err().chain();
+        assert!(error.contains("no note"), "{error}");
+        assert_eq!(bench.rows()[1], was);
+        bench.sql("b.db", "DROP TRIGGER no");
+        bench.run(None).unwrap();
+        bench.equal();
+    }
 }
 
 #[test]
