@@ -20,12 +20,12 @@ use crate::{
     disk::{Disk, FakeDisk, RealDisk},
     error::Error,
     hours::Hours,
-    job::Tally,
     link::Cancels,
     progress::Meter,
     publish::Author,
     state::State,
     stop::Stop,
+    tally::Tally,
     world::{World, state_file},
 };
 pub use crate::{link::Link, progress::Total};

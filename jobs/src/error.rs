@@ -6,7 +6,7 @@ use std::{error::Error as Source, io, path::PathBuf};
 use db::ErrorKind;
 use jobfile::{Problem, Problems};
 
-use crate::job::Invalid;
+use crate::report::Invalid;
 
 /// The source of an error that came from elsewhere.
 pub type Cause = Box<dyn Source + Send + Sync>;

@@ -12,7 +12,6 @@ use crate::{
     context::Context,
     error::Error,
     job::{Run, Tally},
-    runner::tally_line,
 };
 
 /// How long a resident without `every` waits at a time for its trigger.
@@ -45,7 +44,7 @@ fn pass(job: &mut dyn Run, cx: &mut Context, resident: bool) -> Result<(), Error
     let before = cx.moved();
     let tally = job.run(cx).map_err(|error| stopped_or(error, cx))?;
     cx.settle(before, &tally);
-    let line = tally_line(cx.job(), &tally, started.elapsed());
+    let line = tally.line(cx.job(), started.elapsed());
     if resident && tally == Tally::default() {
         log::debug!("{line}");
     } else {

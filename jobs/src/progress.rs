@@ -10,7 +10,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::job::Bytes;
+use crate::tally::Bytes;
 
 /// How often the line is drawn at most.
 const REDRAW: Duration = Duration::from_millis(100);

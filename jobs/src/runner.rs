@@ -19,7 +19,7 @@ use crate::{
     external, home,
     hours::Hours,
     identity,
-    job::{Report, Run, Tally},
+    job::{Report, Run},
     kinds,
     lock::Lock,
     logging::{self, Sink},
@@ -269,16 +269,6 @@ fn run_external(order: &Order, home: &Home, file: &JobFile) -> Result<ExitCode, 
     match external::become_program(&program, home, &path, pulse.slot().handle())? {}
 }
 
-/// What a pass did, as its last line says it.
-pub(crate) fn tally_line(name: &str, tally: &Tally, took: Duration) -> String {
-    let seconds = format!("{}.{} s", took.as_secs(), took.subsec_millis() / 100);
-    if *tally == Tally::default() {
-        format!("{name}: done in {seconds}")
-    } else {
-        format!("{name}: {tally} in {seconds}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,26 +282,6 @@ mod tests {
             Source::named(" <exec/>".into()),
             Source::Inline(_)
         ));
-    }
-
-    #[test]
-    fn a_pass_is_told_in_a_line() {
-        let took = Duration::from_millis(2_140);
-        let tally = Tally {
-            read: 3,
-            written: 2,
-            rejected: 1,
-            bytes: 1_900_000,
-            files: 1,
-        };
-        assert_eq!(
-            tally_line("in", &tally, took),
-            "in: read 3, written 2, rejected 1, 1 file, 1.9 MB in 2.1 s"
-        );
-        assert_eq!(
-            tally_line("in", &Tally::default(), took),
-            "in: done in 2.1 s"
-        );
     }
 
     /// The child of the test below: panics as a kind might.

@@ -80,6 +80,11 @@ impl Error {
         }
     }
 
+    /// The error with all that caused it, on one line.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+
     /// The exit code of procctl, from `sysexits.h` where one fits.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -91,4 +96,15 @@ impl Error {
             Error::Refused(_) => 1,
         }
     }
+}
+
+/// An error with all that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

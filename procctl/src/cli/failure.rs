@@ -1,6 +1,5 @@
 //! What ends a command without success, and the exit code that says so (`sysexits.h`).
 
-use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,13 +62,7 @@ pub enum Failure {
 impl Failure {
     /// The error with all that caused it, on one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        text
+        crate::error::chain(self)
     }
 
     /// The exit code.

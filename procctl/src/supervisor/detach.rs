@@ -58,7 +58,7 @@ fn supervise(home: &Home, mut told: File) -> Result<(), Error> {
         }
         Err(error) => {
             // our standard error is gone: whoever started us says it
-            let text = crate::cli::Failure::from(error).chain();
+            let text = error.chain();
             told.write_all(text.as_bytes())
                 .map_err(Error::system("tell why there is no supervisor"))
         }

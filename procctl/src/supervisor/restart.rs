@@ -142,7 +142,7 @@ impl Supervisor {
     pub(super) fn restart(&mut self, token: Token) {
         let why = match self.try_restart(token) {
             Ok(never) => match never {},
-            Err(error) => crate::cli::Failure::from(error).chain(),
+            Err(error) => error.chain(),
         };
         log::error!("restart: {why}");
         let text = format!("cannot restart: {why}");

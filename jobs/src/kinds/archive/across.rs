@@ -6,13 +6,13 @@
 
 use db::{Load, Mode, Reject};
 
+use super::batch::Batch;
 use super::facts::{Facts, Statement};
 use super::flight::Flight;
 use super::key::KeyText;
 use super::passage::{Passage, Passed, is_clash};
 use super::stays::Stays;
 use super::target::{Target, Targets, copy_of, take_back};
-use super::walk::Batch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;

@@ -2,10 +2,10 @@
 
 use db::{Column, ColumnInfo, Connection, Dialect, Kind, TableInfo, TableName};
 
+use super::batch::Batch;
 use super::key::{self, Key, KeyText, place};
 use super::params::Table;
 use super::period::Span;
-use super::walk::Batch;
 use crate::error::Error;
 use crate::job::Invalid;
 

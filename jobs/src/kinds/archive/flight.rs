@@ -5,7 +5,7 @@
 
 use db::{ColumnInfo, Connection, Constraint, Dialect, ErrorKind, Kind, TableInfo, TableName};
 
-use super::walk::Batch;
+use super::batch::Batch;
 use crate::error::Error;
 
 /// The table, in each database that rows go to.

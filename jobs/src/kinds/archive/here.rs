@@ -1,11 +1,11 @@
 //! Rows that leave within one database: deleted, or moved to another table, each batch in one transaction.
 
+use super::batch::Batch;
 use super::facts::{Facts, Statement};
 use super::key::KeyText;
 use super::passage::{Passage, Passed, is_clash};
 use super::stays::Stays;
 use super::target::{Target, Targets, copy_of, first};
-use super::walk::Batch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;

@@ -13,6 +13,7 @@
 //! that one stays as long as the archive has the old one. Rows that refer to a deleted row and are deleted with it (`ON DELETE CASCADE`) are not copied.
 
 mod across;
+mod batch;
 mod export;
 mod facts;
 mod flight;

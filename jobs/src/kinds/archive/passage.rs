@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use db::{Constraint, ErrorKind};
 
+use super::batch::Batch;
 use super::stays::Stays;
-use super::walk::Batch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;

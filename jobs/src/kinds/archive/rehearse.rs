@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use db::{Connection, TableName};
 
+use super::batch::Batch;
 use super::export::Export;
 use super::facts::{Facts, Statement};
 use super::gauge::Gauge;
@@ -10,7 +11,6 @@ use super::key::KeyText;
 use super::params::{Action, Params, Table};
 use super::period::date_of;
 use super::target::{Target, first, like};
-use super::walk::Batch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Count, Report};

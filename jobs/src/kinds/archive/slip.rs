@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+use super::batch::Batch;
 use super::facts::Facts;
 use super::key::KeyText;
 use super::passage::{self, Passage, Passed};
 use super::stays::Stays;
-use super::walk::Batch;
 use crate::context::Context;
 use crate::data::{Behind, Column, Compression, Format, Reading, Record, Rows, Step, Writer};
 use crate::error::Error;

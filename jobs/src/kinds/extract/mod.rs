@@ -8,6 +8,7 @@
 //! are found only within `settle`: numbers that were drawn before their transaction had touched a table (MariaDB's `NEXTVAL`), in an earlier
 //! transaction, or in blocks (`CACHE` of a sequence); times that clients set; servers that hide their transactions, where `settle` is required.
 
+mod course;
 mod facts;
 mod full;
 mod increment;
@@ -25,8 +26,8 @@ use crate::error::Error;
 use crate::job::{Invalid, Job, Report, Tally};
 use crate::link::Link;
 use crate::publish::sweep_drafts;
+use course::Course;
 use facts::Facts;
-use increment::Course;
 use notices::Notices;
 use params::Params;
 use parts::Shelf;

@@ -2,8 +2,8 @@
 
 use db::Connection;
 
+use super::course::Course;
 use super::facts;
-use super::increment::Course;
 use super::memory;
 use super::notices::Notices;
 use super::parts::{Desk, Parts};

@@ -2,8 +2,9 @@
 
 use db::{Connection, Kind, Transactions};
 
+use super::course::Course;
 use super::facts::{Facts, unwalkable};
-use super::increment::{Course, needs_settle};
+use super::increment::needs_settle;
 use super::memory::{self, Plan};
 use super::notices::{count_nulls, nulls_line};
 use super::params::{Increment, Params};
