@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use jobfile::{Exec, Home, JobFile, Problem};
 
-use crate::cli::Failure;
+use crate::cli::{failure::Failure, shown::print};
 
 /// Files handed to one `jobs check`: their paths must fit a command line.
 const AT_ONCE: usize = 200;
@@ -36,7 +36,7 @@ pub fn check(home: Option<&Path>, files: &[PathBuf]) -> Result<ExitCode, Failure
         true => format!("{count} file{plural}, no problems\n"),
         false => lines.iter().map(|line| format!("{line}\n")).collect(),
     };
-    crate::cli::print(text.as_bytes())?;
+    print(text.as_bytes())?;
     Ok(ExitCode::from(if lines.is_empty() { 0 } else { 78 }))
 }
 

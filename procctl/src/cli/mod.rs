@@ -2,9 +2,9 @@
 
 mod arguments;
 mod commands;
-mod failure;
+pub(crate) mod failure;
 mod manual;
-mod shown;
+pub(crate) mod shown;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -21,8 +21,7 @@ use crate::plan::Request;
 use crate::{classic, recorder};
 use arguments::{Cli, Command, USAGE};
 use commands::ask_for_jobs;
-pub use failure::Failure;
-pub(crate) use shown::print;
+use failure::Failure;
 
 /// The program: does what the command line says, prints an error once, gives the exit code.
 pub fn main() -> ExitCode {
