@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -235,6 +237,64 @@ fn alarms_go_out_and_their_secrets_show_nowhere() {
             .then_some(())
     });
     assert!(!lab.lines("log/procctl.log").concat().contains("xyzzy"));
+}
+
+/// On a terminal of its own, by `script`.
+#[test]
+fn top_shows_all_jobs_on_the_whole_screen_and_leaves_it_as_it_was() {
+    let mut lab = Lab::new();
+    sleeper(&lab, "service", 1000);
+    lab.job("broken", "<exec><comand>true</comand></exec>");
+    lab.supervise();
+    lab.running("service");
+    let (code, text) = said(&lab, &["top"]);
+    assert!(
+        code == 64 && text.contains("needs a terminal"),
+        "{code} {text}"
+    );
+    let command = format!(
+        "'{}' top; echo ended with $?",
+        programs().join("procctl").display()
+    );
+    let mut terminal = lab
+        .command("/usr/bin/script")
+        .args(["-q", "-c", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting script");
+    let mut keys = terminal.stdin.take().expect("its input is piped");
+    let mut screen = terminal.stdout.take().expect("its output is piped");
+    let seen = Arc::new(Mutex::new(String::new()));
+    let reader = {
+        let seen = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = screen.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                seen.lock().expect("nobody panics with it").push_str(&text);
+            }
+        })
+    };
+    let shows = |what: &str| {
+        wait_for(&format!("the screen shows {what:?}"), PATIENCE, || {
+            let seen = seen.lock().expect("nobody panics with it");
+            seen.contains(what).then_some(())
+        });
+    };
+    shows("\x1b[?1049h");
+    shows("> \x1b[0mbroken");
+    shows("service");
+    keys.write_all(b"\x1b[B\r")
+        .expect("a terminal that listens");
+    shows("service: exec, kept");
+    keys.write_all(b"q").expect("a terminal that listens");
+    shows("\x1b[?1049l");
+    shows("ended with 0");
+    drop(keys);
+    assert!(terminal.wait().expect("reaping script").success());
+    reader.join().expect("a reader that does not panic");
 }
 
 #[test]

@@ -22,5 +22,6 @@ pub mod socket;
 pub mod spawn;
 pub mod status;
 pub mod supervisor;
+pub mod top;
 pub mod wait;
 pub mod watch;

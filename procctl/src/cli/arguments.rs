@@ -108,6 +108,10 @@ pub(super) enum Command {
         #[arg(long, short, conflicts_with = "json")]
         watch: bool,
     },
+    /// Show all jobs on the whole screen, live: how they stand, how fast rows and bytes move
+    ///
+    /// Keys: up and down choose a job, Enter shows everything about it, Esc goes back, s changes the order, q ends.
+    Top,
     /// Show past runs, newest first
     History {
         /// A job by name

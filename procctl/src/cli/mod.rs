@@ -106,6 +106,7 @@ fn carry_out(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status { job, json, watch } => {
             shown::status(&home()?, job.as_deref(), json, watch)
         }
+        Command::Top => shown::top(&home()?),
         Command::History { job, json, count } => {
             shown::history(&home()?, job.as_deref(), json, count)
         }

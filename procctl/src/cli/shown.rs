@@ -11,7 +11,7 @@ use crate::face::terminal::Terminal;
 use crate::face::words;
 use crate::history::{History, list};
 use crate::logs::{self, Tail};
-use crate::status;
+use crate::{status, top};
 
 /// Runs shown where nobody says how many.
 const RUNS: u32 = 20;
@@ -57,6 +57,21 @@ pub(super) fn status(
     match view.absent {
         None => Ok(ExitCode::SUCCESS),
         Some(absent) => Err(absent.into()),
+    }
+}
+
+/// `procctl top`
+pub(super) fn top(home: &Home) -> Result<ExitCode, Failure> {
+    if Terminal::of_stdout().width.is_none() {
+        return Err(Failure::Usage(
+            "top needs a terminal; `procctl status --watch` writes to anything".to_owned(),
+        ));
+    }
+    match top::run(home) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Output(error.to_string()))
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

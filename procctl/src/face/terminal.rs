@@ -3,6 +3,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+
 /// How text goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminal {
@@ -116,6 +120,53 @@ impl Screen {
         let mut out = io::stdout().lock();
         out.write_all(b"\x1b[?25h\r\n")?;
         out.flush()
+    }
+}
+
+/// The whole screen for ourselves, with keys as they are typed, until this is dropped: then all is as it was.
+#[derive(Debug)]
+pub struct Undisturbed {
+    /// How the terminal took keys before, where there is one.
+    before: Option<Termios>,
+}
+
+impl Undisturbed {
+    /// Goes to the terminal's other screen. Ctrl-C goes on being a signal; Ctrl-Z means nothing meanwhile.
+    ///
+    /// # Errors
+    /// The terminal does not let itself be set.
+    pub fn begin() -> io::Result<Undisturbed> {
+        let stdin = io::stdin();
+        let before = match stdin.is_terminal() {
+            true => Some(tcgetattr(&stdin)?),
+            false => None,
+        };
+        if let Some(before) = &before {
+            let mut ours = before.clone();
+            ours.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+            // _POSIX_VDISABLE of Linux
+            ours.special_codes[SpecialCodeIndex::VSUSP] = 0;
+            tcsetattr(&stdin, OptionalActions::Now, &ours)?;
+        }
+        let undisturbed = Undisturbed { before };
+        let mut out = io::stdout().lock();
+        out.write_all(b"\x1b[?1049h")?;
+        out.flush()?;
+        Ok(undisturbed)
+    }
+}
+
+impl Drop for Undisturbed {
+    fn drop(&mut self) {
+        // where the terminal has gone there is nothing to put right
+        let mut out = io::stdout().lock();
+        drop(
+            out.write_all(b"\x1b[?1049l\x1b[?25h")
+                .and_then(|()| out.flush()),
+        );
+        if let Some(before) = &self.before {
+            let _put_right = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
     }
 }
 

@@ -36,7 +36,7 @@ impl Facts<'_> {
 }
 
 /// Renders one job, each line with its end.
-pub(super) fn render(row: &Row, view: &View, home: &Home, terminal: &Terminal) -> String {
+pub(crate) fn render(row: &Row, view: &View, home: &Home, terminal: &Terminal) -> String {
     let now = view.status.at;
     let ago = |then| words::age(words::distance(then, now));
     let heading = match (row.kind.is_empty(), row.schedule.is_empty()) {

@@ -10,6 +10,20 @@ use crate::face::terminal::{Colour, Terminal};
 use crate::face::words;
 use crate::plan::status::{Last, Row, Status, Word};
 
+/// What is told of each job.
+pub(crate) const HEADINGS: [(&str, Align); 10] = [
+    ("JOB", Align::Elastic),
+    ("STATE", Align::Left),
+    ("PID", Align::Right),
+    ("SINCE", Align::Right),
+    ("BEAT", Align::Right),
+    ("ROWS", Align::Right),
+    ("BYTES", Align::Right),
+    ("LAST", Align::Elastic),
+    ("NEXT", Align::Left),
+    ("NOTE", Align::Elastic),
+];
+
 /// Renders the view, each line with its end.
 pub(super) fn render(view: &View, terminal: &Terminal) -> String {
     let status = &view.status;
@@ -30,18 +44,7 @@ pub(super) fn render(view: &View, terminal: &Terminal) -> String {
         text.push_str("no jobs: put job files into the home's jobs folder\n");
         return text;
     }
-    let mut columns = Columns::new(&[
-        ("JOB", Align::Elastic),
-        ("STATE", Align::Left),
-        ("PID", Align::Right),
-        ("SINCE", Align::Right),
-        ("BEAT", Align::Right),
-        ("ROWS", Align::Right),
-        ("BYTES", Align::Right),
-        ("LAST", Align::Elastic),
-        ("NEXT", Align::Left),
-        ("NOTE", Align::Elastic),
-    ]);
+    let mut columns = Columns::new(&HEADINGS);
     for row in &status.jobs {
         columns.row(cells(row, status.at));
     }
@@ -50,7 +53,7 @@ pub(super) fn render(view: &View, terminal: &Terminal) -> String {
 }
 
 /// `procctl 4711 for 2h07m, 13 jobs: 5 running, 7 waiting, 1 broken`
-fn summary(status: &Status) -> String {
+pub(crate) fn summary(status: &Status) -> String {
     let mut counts: Vec<(Word, usize)> = Vec::new();
     for row in &status.jobs {
         match counts.iter_mut().find(|(word, _)| *word == row.state) {
@@ -80,7 +83,8 @@ fn summary(status: &Status) -> String {
     )
 }
 
-fn cells(row: &Row, now: DateTime<Utc>) -> Vec<Cell> {
+/// A cell for each of the headings.
+pub(crate) fn cells(row: &Row, now: DateTime<Utc>) -> Vec<Cell> {
     let or_dash = |text: Option<String>| match text {
         Some(text) => Cell::from(text),
         None => Cell::new("-", Colour::Faint),

@@ -15,6 +15,8 @@ use jobfile::Home;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+pub(crate) use self::detail::render as facts;
+pub(crate) use self::list::{HEADINGS, cells, summary};
 use crate::control::client::{Connection, Error};
 use crate::face::terminal::{Screen, Terminal};
 use crate::face::words;
