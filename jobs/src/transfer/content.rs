@@ -10,7 +10,6 @@ use blake3::Hasher;
 
 use super::{
     frame::BLOCK,
-    hashing::Buffers,
     host::Host,
     landing::{Landed, Landing, SMALL, Target},
     message::CHECKPOINTS,
@@ -138,23 +137,19 @@ pub(crate) fn copy(
     if let Err(refusal) = landing.expect(0, 0, host)? {
         return Ok(Err(refusal));
     }
-    let mut buffers = Buffers::new(PIECE);
+    let mut piece = vec![0; PIECE];
     loop {
         host.tick()?;
-        let mut piece = buffers.take(host)?;
         let length = match source.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                buffers.put(piece);
-                continue;
-            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
                 landing.discard(tree);
                 return Ok(Err(io_refusal("read", &error)));
             }
         };
-        if let Err(refusal) = landing.write(piece, length, buffers.back(), host)? {
+        if let Err(refusal) = landing.write(&piece[..length]) {
             landing.discard(tree);
             return Ok(Err(refusal));
         }

@@ -8,14 +8,13 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{fd::OwnedFd, unix::fs::FileExt},
-    sync::{Arc, mpsc::Sender},
+    sync::Arc,
 };
 
 use blake3::Hasher;
 
 use super::{
     content::hash_range,
-    hashing::{self, Hashing},
     host::Host,
     message::{Code, Offer, Refusal},
     name::Name,
@@ -183,16 +182,10 @@ pub(crate) struct Landing {
     pub(crate) target: Target,
     temporary: String,
     file: File,
-    hash: Hash,
+    /// Of what came so far.
+    hasher: Box<Hasher>,
     at: u64,
     begun: bool,
-}
-
-/// The hash of what came so far.
-enum Hash {
-    Here(Box<Hasher>),
-    /// On a thread that gets the buffers.
-    Beside(Hashing<(Vec<u8>, usize)>),
 }
 
 impl Landing {
@@ -204,7 +197,7 @@ impl Landing {
             target,
             temporary,
             file,
-            hash: Hash::Here(Box::default()),
+            hasher: Box::default(),
             at: 0,
             begun: false,
         })
@@ -236,10 +229,8 @@ impl Landing {
     }
 
     fn begin(&mut self, offset: u64, host: &dyn Host) -> Result<io::Result<()>, Error> {
-        if offset > 0
-            && let Hash::Here(hasher) = &mut self.hash
-        {
-            let hashed = hash_range(&self.file, offset, hasher, host, &mut |_, _| {})?;
+        if offset > 0 {
+            let hashed = hash_range(&self.file, offset, &mut self.hasher, host, &mut |_, _| {})?;
             if hashed.is_err() {
                 return Ok(hashed);
             }
@@ -249,37 +240,15 @@ impl Landing {
         Ok(self.file.set_len(offset))
     }
 
-    /// Takes the next bytes: the first `length` of a buffer, which goes back to where buffers come from.
-    pub(crate) fn write(
-        &mut self,
-        piece: Vec<u8>,
-        length: usize,
-        back: &Sender<Vec<u8>>,
-        host: &dyn Host,
-    ) -> Result<Refused<()>, Error> {
-        let long = self.target.size.saturating_sub(self.at) >= hashing::LONG;
-        let outcome = self.file.write_all_at(&piece[..length], self.at);
-        let outcome = outcome.and_then(|()| match &mut self.hash {
-            Hash::Here(hasher) if long => {
-                let hasher = std::mem::take(&mut **hasher);
-                self.hash = Hash::Beside(hashing::of_pieces(hasher, back.clone())?);
-                Ok(())
-            }
-            _ => Ok(()),
-        });
-        if let Err(error) = outcome {
-            give_back(back, piece);
-            return Ok(Err(io_refusal("write", &error)));
-        }
-        self.at += u64::try_from(length).unwrap_or(0);
-        match &mut self.hash {
-            Hash::Here(hasher) => {
-                hasher.update(&piece[..length]);
-                give_back(back, piece);
-            }
-            Hash::Beside(hashing) => hashing.feed((piece, length), host)?,
-        }
-        Ok(Ok(()))
+    /// Takes the next bytes: hashed and written while the processor still has them at hand. A thread beside, for either of the
+    /// two, costs more in passing them on than it saves.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Refused<()> {
+        self.hasher.update(bytes);
+        self.file
+            .write_all_at(bytes, self.at)
+            .map_err(|error| io_refusal("write", &error))?;
+        self.at += u64::try_from(bytes.len()).unwrap_or(0);
+        Ok(())
     }
 
     /// All bytes have come: holds them against the promised hash. What does not match is removed.
@@ -302,14 +271,10 @@ impl Landing {
             target,
             temporary,
             file,
-            hash,
+            hasher,
             ..
         } = self;
-        let hash = match hash {
-            Hash::Here(hasher) => Some(*hasher.finalize().as_bytes()),
-            Hash::Beside(hashing) => hashing.finish(host)?.ok(),
-        };
-        if !whole || hash != Some(promised) {
+        if !whole || *hasher.finalize().as_bytes() != promised {
             drop_temporary(tree, &target, &temporary);
             return Ok(Err(mismatch()));
         }
@@ -328,11 +293,6 @@ impl Landing {
     pub(crate) fn discard(self, tree: &Tree) {
         drop_temporary(tree, &self.target, &self.temporary);
     }
-}
-
-/// Lets a buffer go; nobody takes it where the connection has ended.
-fn give_back(back: &Sender<Vec<u8>>, piece: Vec<u8>) {
-    let _unneeded = back.send(piece);
 }
 
 #[cfg(test)]
@@ -356,13 +316,6 @@ mod tests {
             mtime: 5_000_000_000,
             mode: 0o640,
         }
-    }
-
-    fn write(landing: &mut Landing, bytes: &[u8]) {
-        let (back, spare) = std::sync::mpsc::channel();
-        let written = landing.write(bytes.to_vec(), bytes.len(), &back, &host());
-        written.unwrap().unwrap();
-        assert_eq!(spare.recv().unwrap(), bytes);
     }
 
     fn host() -> Silent {
@@ -415,7 +368,7 @@ mod tests {
         let hash = *blake3::hash(&content).as_bytes();
         let mut landing = Landing::open(&tree, target(size)).unwrap_or_else(|_| panic!("refused"));
         landing.expect(0, 1, &host()).unwrap().unwrap();
-        write(&mut landing, &content[..2 * BLOCK + 50]);
+        landing.write(&content[..2 * BLOCK + 50]).unwrap();
         drop(landing);
         let found = checkpoints(&tree, &target(size), &host()).unwrap();
         let at = 2 * BLOCK;
@@ -431,7 +384,7 @@ mod tests {
             .expect(found[1].0, content.len() - at, &host())
             .unwrap()
             .unwrap();
-        write(&mut landing, &content[at..]);
+        landing.write(&content[at..]).unwrap();
         assert!(
             landing.expect(7, 1, &host()).unwrap().is_err(),
             "bytes out of order"
@@ -458,7 +411,7 @@ mod tests {
         let mut landing =
             Landing::open(&tree, target(100_000)).unwrap_or_else(|_| panic!("refused"));
         landing.expect(0, 100_000, &host()).unwrap().unwrap();
-        write(&mut landing, &[7; 100_000]);
+        landing.write(&[7; 100_000]).unwrap();
         assert!(
             landing
                 .finish(&tree, 100_000, [0; 32], &host())

@@ -13,7 +13,6 @@ pub(crate) mod content;
 pub(crate) mod disposal;
 pub(crate) mod fields;
 pub(crate) mod frame;
-pub(crate) mod hashing;
 pub(crate) mod host;
 pub(crate) mod journal;
 pub(crate) mod landing;

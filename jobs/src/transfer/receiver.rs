@@ -17,7 +17,6 @@ use std::{
 
 use super::{
     fields::Malformed,
-    hashing::Buffers,
     host::{Host, Silent},
     journal::Journal,
     landing::{self, Landed, Landing, Target},
@@ -40,8 +39,8 @@ const QUEUE: usize = 2048;
 const MAX_EXPECTED: usize = 8192;
 /// Large files that come in at the same time, interleaved, at most.
 const MAX_LANDINGS: usize = 16;
-/// Bytes taken from the socket into a file at once.
-const PIECE: usize = 256 << 10;
+/// Bytes taken from the socket into a file at once: few enough to stay in a processor's own memory meanwhile.
+const PIECE: usize = 512 << 10;
 
 /// What a policy says to an offer.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,7 +120,7 @@ pub(crate) fn receive(
             host,
             tasks,
             landings: HashMap::new(),
-            buffers: Buffers::new(PIECE),
+            piece: Vec::new(),
             handed: false,
             told: 0,
         };
@@ -152,7 +151,8 @@ struct Taking<'a> {
     host: &'a dyn Host,
     tasks: SyncSender<Task>,
     landings: HashMap<u32, Landing>,
-    buffers: Buffers,
+    /// Where bytes of large files pass through; made when the first of them come.
+    piece: Vec<u8>,
     /// Whether the publisher got something since it was last told to begin.
     handed: bool,
     /// Published files that the host was told of.
@@ -293,21 +293,20 @@ impl Taking<'_> {
             return Ok(());
         };
         let mut outcome = landing.expect(offset, length, self.host)?;
+        self.piece.resize(PIECE, 0);
         while outcome.is_ok() {
-            let mut piece = self.buffers.take(self.host)?;
-            // whole pieces: each costs a write, and a word with the thread that hashes
+            // whole pieces: a write of little costs as much as one of more
             let mut some = 0;
-            while some < piece.len() {
-                match incoming.body(&mut piece[some..], self.host)? {
+            while some < PIECE {
+                match incoming.body(&mut self.piece[some..], self.host)? {
                     0 => break,
                     more => some += more,
                 }
             }
             if some == 0 {
-                self.buffers.put(piece);
                 break;
             }
-            outcome = landing.write(piece, some, self.buffers.back(), self.host)?;
+            outcome = landing.write(&self.piece[..some]);
             self.host.moved(0, u64::try_from(some).unwrap_or(0));
         }
         match outcome {

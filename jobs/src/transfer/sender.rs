@@ -19,7 +19,7 @@ use super::{
     book::{Book, Effect},
     content,
     fields::Malformed,
-    frame::{BLOCK, Type},
+    frame::Type,
     host::{Host, Silent},
     landing::SMALL,
     link::{self, Incoming, Outgoing},

@@ -7,11 +7,11 @@ use std::{
 
 use blake3::Hasher;
 
-use super::{BLOCK, Digest, Error, Host, Message, Outgoing, Sending, Tree};
-use crate::transfer::{
-    hashing::{self, Hashing},
-    tree::Stat,
-};
+use super::{Digest, Error, Host, Message, Outgoing, Sending, Tree};
+use crate::transfer::tree::Stat;
+
+/// Bytes read, hashed and sent at once: few enough to stay in a processor's own memory meanwhile.
+const PIECE: usize = 512 << 10;
 
 /// A large file that is being sent.
 pub(super) struct Large {
@@ -29,8 +29,6 @@ enum Hash {
     Known(Digest),
     /// Of the bytes before `at`.
     Here(Box<Hasher>),
-    /// On a thread that follows.
-    Beside(Hashing<u64>),
 }
 
 impl Large {
@@ -57,7 +55,7 @@ impl Large {
             stat: *stat,
             hash,
             at: 0,
-            block: vec![0; BLOCK],
+            block: vec![0; PIECE],
         };
         let failed = Error::io("read", tree.path(&large.path));
         large
@@ -66,9 +64,6 @@ impl Large {
                 Skipped::Stopped(error) => error,
                 Skipped::Failed(error) => failed(error),
             })?;
-        large
-            .hash_beside()
-            .map_err(Error::io("read", tree.path(&large.path)))?;
         Ok(Some(large))
     }
 
@@ -84,7 +79,7 @@ impl Large {
             }
             while at < *offset {
                 host.tick().map_err(Skipped::Stopped)?;
-                let most = usize::try_from(*offset - at).map_or(BLOCK, |left| left.min(BLOCK));
+                let most = usize::try_from(*offset - at).map_or(PIECE, |left| left.min(PIECE));
                 self.file
                     .read_exact_at(&mut self.block[..most], at)
                     .map_err(Skipped::Failed)?;
@@ -102,56 +97,41 @@ impl Large {
         Ok(())
     }
 
-    /// Leaves the hash to a thread where that is worth it.
-    fn hash_beside(&mut self) -> std::io::Result<()> {
-        if let Hash::Here(hasher) = &mut self.hash
-            && self.stat.size - self.at >= hashing::LONG
-        {
-            let hasher = std::mem::take(&mut **hasher);
-            self.hash = Hash::Beside(hashing::of_file(hasher, &self.file, self.at)?);
-        }
-        Ok(())
-    }
-
     /// Whether all bytes went out.
     pub(super) fn is_done(&self) -> bool {
         self.at >= self.stat.size
     }
 
     /// Sends the next piece and tells its length; `None` when the file has become shorter.
+    ///
+    /// Bytes that are still to be hashed go out from where they were read to: the processor has them at hand, and so has the one that takes
+    /// them in on this machine. That costs both less than a second way to the file.
     pub(super) fn send_block(
         &mut self,
         outgoing: &Outgoing,
         host: &dyn Host,
     ) -> Result<Option<u64>, Error> {
-        let most = usize::try_from(self.stat.size - self.at).map_or(BLOCK, |left| left.min(BLOCK));
-        let plain = outgoing.wire().is_plain();
-        let here = matches!(self.hash, Hash::Here(_));
-        if !plain || here {
-            let read = self.file.read_exact_at(&mut self.block[..most], self.at);
-            if read.is_err() {
-                return Ok(None);
-            }
-        }
-        if let Hash::Here(hasher) = &mut self.hash {
-            hasher.update(&self.block[..most]);
-        }
-        let whole = if plain {
+        let most = usize::try_from(self.stat.size - self.at).map_or(PIECE, |left| left.min(PIECE));
+        let whole = if matches!(self.hash, Hash::Known(_)) && outgoing.wire().is_plain() {
             outgoing.send_file(self.id, self.at, self.file.as_fd(), most, host)?
         } else {
-            outgoing.send_data(self.id, self.at, &self.block[..most], host)?;
+            let piece = &mut self.block[..most];
+            if self.file.read_exact_at(piece, self.at).is_err() {
+                return Ok(None);
+            }
+            if let Hash::Here(hasher) = &mut self.hash {
+                hasher.update(piece);
+            }
+            outgoing.send_data(self.id, self.at, piece, host)?;
             true
         };
         let length = u64::try_from(most).unwrap_or(0);
         self.at += length;
-        if let Hash::Beside(hashing) = &self.hash {
-            hashing.feed(self.at, host)?;
-        }
         Ok(whole.then_some(length))
     }
 
     /// The last frame of the file; `None` when the file, by its name, is not what was offered any more.
-    pub(super) fn end(self, tree: &Tree, host: &dyn Host) -> Result<Option<Message>, Error> {
+    pub(super) fn end(self, tree: &Tree) -> Result<Option<Message>, Error> {
         let Large {
             id,
             path,
@@ -160,14 +140,12 @@ impl Large {
             ..
         } = self;
         let hash = match hash {
-            Hash::Known(hash) => Some(hash),
-            Hash::Here(hasher) => Some(*hasher.finalize().as_bytes()),
-            // a file that could not be read to its end has become shorter
-            Hash::Beside(hashing) => hashing.finish(host)?.ok(),
+            Hash::Known(hash) => hash,
+            Hash::Here(hasher) => *hasher.finalize().as_bytes(),
         };
         let now = tree.look(&path)?;
-        let hash = hash.filter(|_| now.is_some_and(|now| now.is_same(&stat)));
-        Ok(hash.map(|hash| Message::End {
+        let same = now.is_some_and(|now| now.is_same(&stat));
+        Ok(same.then_some(Message::End {
             id,
             size: stat.size,
             hash,
@@ -228,7 +206,7 @@ impl Sending<'_> {
             return Ok(true);
         }
         let id = large.id;
-        match large.end(self.tree, self.host)? {
+        match large.end(self.tree)? {
             Some(end) => {
                 self.book.sent(id);
                 self.outgoing.send(&end, self.host)?;
