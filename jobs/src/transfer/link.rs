@@ -47,6 +47,8 @@ pub(crate) struct Incoming {
     payload: Vec<u8>,
     /// Bytes of a data frame that were not fetched yet.
     body: usize,
+    /// Whether the last frame was one of data: then the next one most likely is, too.
+    streaming: bool,
 }
 
 /// The outgoing half, shared by all who send.
@@ -74,6 +76,7 @@ pub(crate) fn open(wire: Wire) -> (Incoming, Outgoing) {
         to: 0,
         payload: Vec::new(),
         body: 0,
+        streaming: false,
     };
     let state = State {
         seal: None,
@@ -110,6 +113,7 @@ impl Incoming {
                 _ => break header,
             }
         };
+        self.streaming = header.kind == Type::Data;
         match header.kind {
             Type::Pack => Ok(Frame::Pack(&self.payload)),
             Type::Data => {
@@ -224,8 +228,16 @@ impl Incoming {
             if into.len() >= LONG {
                 return self.wire.read(into, &mut self.inbound, host);
             }
+            // what follows the head of a data frame goes where it belongs, without a copy in between
+            let most = if self.streaming {
+                HEADER + DATA_HEAD
+            } else {
+                self.buffer.len()
+            };
             self.from = 0;
-            self.to = self.wire.read(&mut self.buffer, &mut self.inbound, host)?;
+            self.to = self
+                .wire
+                .read(&mut self.buffer[..most], &mut self.inbound, host)?;
         }
         let length = into.len().min(self.to - self.from);
         into[..length].copy_from_slice(&self.buffer[self.from..self.from + length]);

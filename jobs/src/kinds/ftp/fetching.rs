@@ -329,14 +329,12 @@ pub(super) fn publish_here(
     let mut failed = Vec::new();
     for (number, planned) in files.iter().enumerate() {
         let (draft, target) = (Path::new(&planned.draft), Path::new(&planned.target));
-        if disk.look(draft)?.is_none() {
-            continue;
-        }
         cx.beat();
         match disk.rename(draft, target) {
             Ok(()) => {
                 dirs.insert(folder(target).to_owned());
             }
+            Err(_) if disk.look(draft)?.is_none() => {}
             Err(error) => {
                 outcome.failed(error);
                 disk.remove(draft)?;

@@ -110,11 +110,12 @@ impl Memory {
         plan: &Plan,
         versions: Vec<(String, Known)>,
     ) -> Result<(), Error> {
-        let mut changes = Changes::new().set(PLAN, plan)?;
+        let mut changes = Changes::new();
         for (file, version) in &versions {
             changes = changes.set(&self.key(file), version)?;
         }
-        cx.state()?.commit(changes)?;
+        // last: SQLite reads the whole of a long row each time it looks for the place of a neighbour
+        cx.state()?.commit(changes.set(PLAN, plan)?)?;
         self.known.extend(versions);
         Ok(())
     }
