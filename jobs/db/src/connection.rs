@@ -139,6 +139,9 @@ pub trait Connection: Send {
     fn limit_statements(&mut self, timeout: Duration) -> Result<()>;
 }
 
+/// How many rows [`Rows::gather`] takes at a time where a backend knows no better.
+const AT_A_TIME: usize = 256;
+
 /// Rows of a query, lent one at a time.
 pub trait Rows {
     /// The columns of the result. A column without a declared type has the kind of its first row's value.
@@ -146,6 +149,21 @@ pub trait Rows {
 
     /// Lends the next row until the next call; `None` at the end.
     fn fetch(&mut self) -> Result<Option<Row<'_>>>;
+
+    /// Lays the next rows down behind what lies in `into`: at most `most`, for which it waits no longer than a few hundred
+    /// rows take. Tells how many; none at the end. Many times faster than row by row where a backend has them lying together.
+    ///
+    /// # Errors
+    /// As [`Rows::fetch`]. What was laid down before is not taken back.
+    fn gather(&mut self, most: usize, into: &mut Sheaf) -> Result<usize> {
+        let mut count = 0;
+        while count < most.min(AT_A_TIME) {
+            let Some(row) = self.fetch()? else { break };
+            row.copy(row.len(), into);
+            count += 1;
+        }
+        Ok(count)
+    }
 }
 
 /// What a backend lends as a row.

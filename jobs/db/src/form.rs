@@ -15,32 +15,52 @@ use std::io::Write;
 /// Writes an integer.
 #[inline]
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
-    // most numbers of most tables: copies of known lengths cost next to nothing
-    if let Ok(small) = u16::try_from(value)
-        && small < 10_000
-    {
-        let digit = |power: u16| b'0' + u8::try_from(small / power % 10).unwrap_or_default();
-        return match small {
-            0..10 => out.push(digit(1)),
-            10..100 => out.extend_from_slice(&[digit(10), digit(1)]),
-            100..1000 => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
-            _ => out.extend_from_slice(&[digit(1000), digit(100), digit(10), digit(1)]),
-        };
+    match u16::try_from(value.unsigned_abs()) {
+        Ok(size) if size < 10_000 => write_short_integer(out, value < 0, size),
+        _ => write_long_integer(out, value),
     }
-    write_long_integer(out, value);
 }
 
+/// Writes up to four digits, as most numbers of most tables have: without a branch on sign and length, which nobody can foretell.
+#[inline]
+fn write_short_integer(out: &mut Vec<u8>, negative: bool, size: u16) {
+    let digits = 1 + u8::from(size > 9) + u8::from(size > 99) + u8::from(size > 999);
+    let [first, second] = PAIRS[usize::from(size / 100)];
+    let [third, fourth] = PAIRS[usize::from(size % 100)];
+    // the first digit lowest, so that zeros in front are shifted out
+    let text = u32::from_le_bytes([first, second, third, fourth]) >> (8 * (4 - digits));
+    let sign = u8::from(negative);
+    let text = u64::from(text) << (8 * sign) | u64::from(sign * b'-');
+    let end = out.len() + usize::from(digits + sign);
+    out.extend_from_slice(&text.to_le_bytes());
+    out.truncate(end);
+}
+
+/// The digits of the numbers below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut at: u8 = 0;
+    while at < 100 {
+        pairs[at as usize] = [b'0' + at / 10, b'0' + at % 10];
+        at += 1;
+    }
+    pairs
+};
+
+#[inline(never)]
 fn write_long_integer(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = value.unsigned_abs();
-    loop {
+    while rest > 9 {
+        at -= 2;
+        let pair = usize::try_from(rest % 100).expect("a remainder of a hundred is small");
+        digits[at..at + 2].copy_from_slice(&PAIRS[pair]);
+        rest /= 100;
+    }
+    if rest > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).expect("a remainder of ten is a digit");
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        digits[at] = b'0' + u8::try_from(rest).expect("what is below ten is small");
     }
     if value < 0 {
         out.push(b'-');
@@ -278,7 +298,11 @@ mod tests {
 
     #[test]
     fn integers_of_every_length_are_written() {
-        for value in (-11..=10_001).chain([i64::MIN, i64::MAX]) {
+        let edges = (0..19).flat_map(|power| {
+            let ten = 10_i64.pow(power);
+            [ten - 1, ten, ten + 1, -ten, 1 - ten, 4321 * (ten / 1000)]
+        });
+        for value in (-10_001..=10_001).chain(edges).chain([i64::MIN, i64::MAX]) {
             let mut out = b"x".to_vec();
             write_integer(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), format!("x{value}"));
@@ -342,7 +366,8 @@ mod tests {
         }
 
         #[test]
-        fn integers_look_as_usual(value: i64) {
+        fn integers_look_as_usual(value: i64, shift in 0..64) {
+            let value = value >> shift;
             let mut out = Vec::new();
             write_integer(&mut out, value);
             prop_assert_eq!(String::from_utf8_lossy(&out), value.to_string());

@@ -31,7 +31,7 @@ impl Sheaf {
 
     /// Adds the cells of another one that lie in `range`, by one copy of all.
     pub fn append(&mut self, other: &Sheaf, range: Range<usize>) {
-        let bytes = other.start(range.start)..other.start(range.end);
+        let bytes = other.span(range.clone());
         // no end lies before the first start, so that the mark of NULL stays as it is
         let shift = self.bytes.len().wrapping_sub(bytes.start);
         self.bytes.extend_from_slice(&other.bytes[bytes]);
@@ -66,11 +66,29 @@ impl Sheaf {
 
     /// All cells from the first to the last.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
+        self.places(0..self.len())
+            .map(|place| place.map(|place| &self.bytes[place]))
+    }
+
+    /// The texts of all cells, one after the other with nothing in between.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where the texts of the cells in `range` lie in [`Sheaf::text`]; `None` for NULL.
+    pub fn places(&self, range: Range<usize>) -> impl Iterator<Item = Option<Range<usize>>> {
+        let mut start = self.start(range.start);
+        self.ends[range].iter().map(move |end| {
             let from = std::mem::replace(&mut start, end & !NULL);
-            (end & NULL == 0).then(|| &self.bytes[from..*end])
+            (end & NULL == 0).then_some(from..*end)
         })
+    }
+
+    /// Where the texts of all cells in `range` lie together.
+    #[must_use]
+    pub fn span(&self, range: Range<usize>) -> Range<usize> {
+        self.start(range.start)..self.start(range.end)
     }
 
     /// Takes back all but the first `count` cells.
@@ -122,6 +140,21 @@ mod tests {
         let one_by_one: Vec<_> = (0..sheaf.len()).map(|at| sheaf.cell(at)).collect();
         assert_eq!(one_by_one, CELLS);
         assert_eq!(sheaf.size(), 4 + 8 * 6);
+    }
+
+    #[test]
+    fn places_are_where_the_cells_are() {
+        let sheaf = sheaf(&CELLS);
+        for from in 0..=CELLS.len() {
+            for to in from..=CELLS.len() {
+                let places = sheaf.places(from..to);
+                let cells = places.map(|place| place.map(|place| &sheaf.text()[place]));
+                assert_eq!(cells.collect::<Vec<_>>(), CELLS[from..to]);
+                let texts = CELLS[from..to].iter().flatten().copied();
+                let together = sheaf.text()[sheaf.span(from..to)].to_vec();
+                assert_eq!(together, texts.collect::<Vec<_>>().concat());
+            }
+        }
     }
 
     #[test]

@@ -83,6 +83,24 @@ impl<W: Write + Send + 'static> Behind<W> {
         self.added()
     }
 
+    /// Where further rows can be laid down, a cell a column, before [`Behind::laid_down`] is told of them.
+    pub fn batch(&mut self) -> &mut Sheaf {
+        &mut self.batch
+    }
+
+    /// So many rows have been laid down in the batch.
+    ///
+    /// # Errors
+    /// As [`Behind::row`].
+    pub fn laid_down(&mut self, rows: usize) -> io::Result<()> {
+        let odd = self.batch.len() % self.width.max(1);
+        if odd > 0 {
+            return Err(self.misfit(odd));
+        }
+        self.rows += rows as u64;
+        self.hand_on_when_full()
+    }
+
     fn misfit(&self, count: usize) -> io::Error {
         let reason = format!("{count} cells for {} columns", self.width);
         io::Error::new(io::ErrorKind::InvalidInput, reason)
@@ -90,6 +108,10 @@ impl<W: Write + Send + 'static> Behind<W> {
 
     fn added(&mut self) -> io::Result<()> {
         self.rows += 1;
+        self.hand_on_when_full()
+    }
+
+    fn hand_on_when_full(&mut self) -> io::Result<()> {
         if self.batch.size() >= BYTES {
             self.hand_on()?;
         }
@@ -119,7 +141,7 @@ impl<W: Write + Send + 'static> Behind<W> {
         let writer = match std::mem::replace(&mut self.work, Work::Over) {
             Work::Over => return Err(io::Error::other("writing had failed before")),
             Work::Here(mut writer) => {
-                lay_out(&rest, self.width, &mut writer)?;
+                writer.lay_out(&rest)?;
                 *writer
             }
             Work::There(thread) => {
@@ -137,8 +159,8 @@ impl<W: Write + Send + 'static> Behind<W> {
         self.work = match std::mem::replace(&mut self.work, Work::Over) {
             Work::Over => return Err(io::Error::other("writing had failed before")),
             Work::Here(mut writer) => {
-                lay_out(&full, self.width, &mut writer)?;
-                Work::There(Thread::start(*writer, self.width)?)
+                writer.lay_out(&full)?;
+                Work::There(Thread::start(*writer)?)
             }
             Work::There(thread) => {
                 if thread.full.send(full).is_err() {
@@ -155,7 +177,7 @@ impl<W: Write + Send + 'static> Behind<W> {
 }
 
 impl<W: Write + Send + 'static> Thread<W> {
-    fn start(mut writer: Writer<W>, width: usize) -> io::Result<Thread<W>> {
+    fn start(mut writer: Writer<W>) -> io::Result<Thread<W>> {
         let (full, taken) = sync_channel::<Sheaf>(BETWEEN);
         let (empty, spare) = sync_channel(BETWEEN + 1);
         let bytes = Arc::new(AtomicU64::new(writer.bytes()));
@@ -164,7 +186,7 @@ impl<W: Write + Send + 'static> Thread<W> {
             .name("writer".to_owned())
             .spawn(move || {
                 for mut batch in taken {
-                    lay_out(&batch, width, &mut writer)?;
+                    writer.lay_out(&batch)?;
                     told.store(writer.bytes(), Ordering::Relaxed);
                     batch.clear(LARGE);
                     // nobody needs it any more at the end
@@ -195,19 +217,6 @@ impl<W: Write + Send + 'static> Drop for Behind<W> {
         if let Work::There(thread) = std::mem::replace(&mut self.work, Work::Over) {
             drop(thread.end());
         }
-    }
-}
-
-fn lay_out<W: Write>(rows: &Sheaf, width: usize, writer: &mut Writer<W>) -> io::Result<()> {
-    let mut cells = rows.cells();
-    let mut row: Vec<Cell<'_>> = Vec::with_capacity(width);
-    loop {
-        row.clear();
-        row.extend(cells.by_ref().take(width));
-        if row.is_empty() {
-            return Ok(());
-        }
-        writer.row(&row)?;
     }
 }
 
@@ -250,7 +259,8 @@ mod tests {
                 3,
             );
             for n in 0..count {
-                let text = format!("row {n} <&>\"");
+                // many that stand for themselves in a row, then some that do not
+                let text = format!("row {n} {}", if n % 5_000 < 9 { "<&>\"站" } else { "" });
                 let cells: [Cell<'_>; 3] =
                     [Some(text.as_bytes()), (n % 3 > 0).then_some(&b""[..]), None];
                 plain.row(&cells).unwrap();

@@ -6,7 +6,7 @@ use crate::{Cell, Column, Kind, Sheaf};
 use mysql_async::Value;
 
 /// How much is gathered, cells and their places, before it is lent.
-const FULL: usize = 128 << 10;
+const FULL: usize = 256 << 10;
 /// What has grown beyond this is not kept for the next rows.
 const LARGE: usize = 1 << 20;
 
@@ -59,6 +59,17 @@ impl Block {
         self.cells.cell(row * self.shapes.len() + column)
     }
 
+    /// Lays `count` rows from the one at `first` on down in `into`. If these are all, and nothing lies there, the two change places,
+    /// and this block is empty.
+    pub(super) fn pass_on(&mut self, first: usize, count: usize, into: &mut Sheaf) {
+        if (first, count) == (0, self.rows()) && into.is_empty() {
+            std::mem::swap(&mut self.cells, into);
+        } else {
+            let width = self.shapes.len();
+            into.append(&self.cells, first * width..(first + count) * width);
+        }
+    }
+
     /// Copies the first `count` cells of a row.
     pub(super) fn copy(&self, row: usize, count: usize, into: &mut Sheaf) {
         let first = row * self.shapes.len();
@@ -95,5 +106,24 @@ mod tests {
         );
         block.clear();
         assert_eq!((block.rows(), block.is_full()), (0, false));
+    }
+
+    #[test]
+    fn rows_are_passed_on_whole_or_in_part() {
+        let shape = Shape::new(8, 0, 45, 9, 0);
+        let mut block = Block {
+            shapes: vec![(shape, Kind::Integer)],
+            ..Block::default()
+        };
+        (0..5).for_each(|number| block.add([Value::Int(number)].iter()));
+        let mut into = Sheaf::default();
+        for (first, count) in [(1, 2), (0, 5), (5, 0)] {
+            block.pass_on(first, count, &mut into);
+            assert_eq!(block.rows(), 5);
+        }
+        assert_eq!(into.text(), b"1201234");
+        into.clear(0);
+        block.pass_on(0, 5, &mut into);
+        assert_eq!((into.text(), block.rows()), (&b"01234"[..], 0));
     }
 }

@@ -173,6 +173,20 @@ impl<'c> MysqlRows<'c> {
         }
     }
 
+    /// Sees to it that there is a row to lend; `false` at the end.
+    fn ready(&mut self) -> Result<bool> {
+        if self.lent < self.block.rows() {
+            return Ok(true);
+        }
+        if self.failed.is_none() {
+            self.fill();
+        }
+        match self.failed.take_if(|_| self.block.rows() == self.lent) {
+            Some(trouble) => Err(self.fault(trouble)),
+            None => Ok(self.lent < self.block.rows()),
+        }
+    }
+
     fn fault(&self, trouble: Trouble) -> Error {
         super::fault::fault(&self.action, self.stopper.verdict(), trouble)
     }
@@ -200,20 +214,22 @@ impl Rows for MysqlRows<'_> {
     }
 
     fn fetch(&mut self) -> Result<Option<Row<'_>>> {
-        if self.lent == self.block.rows() {
-            if let Some(trouble) = self.failed.take() {
-                return Err(self.fault(trouble));
-            }
-            self.fill();
-            if self.block.rows() == 0 {
-                return match self.failed.take() {
-                    Some(trouble) => Err(self.fault(trouble)),
-                    None => Ok(None),
-                };
-            }
+        if !self.ready()? {
+            return Ok(None);
         }
         self.lent += 1;
         Ok(Some(Row::new(self)))
+    }
+
+    fn gather(&mut self, most: usize, into: &mut Sheaf) -> Result<usize> {
+        if most == 0 || !self.ready()? {
+            return Ok(0);
+        }
+        let count = most.min(self.block.rows() - self.lent);
+        self.block.pass_on(self.lent, count, into);
+        // none is left to lend of a block that has changed places
+        self.lent = (self.lent + count).min(self.block.rows());
+        Ok(count)
     }
 }
 

@@ -6,16 +6,27 @@ use mysql_async::Value;
 use std::io::Write;
 
 /// Writes the value's form; `false` for NULL, which has none.
-#[inline]
+#[inline(always)]
 pub(super) fn spell(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) -> bool {
     match value {
         Value::NULL => return false,
         Value::Int(number) => form::write_integer(out, *number),
-        Value::UInt(number) => write_plain(out, format_args!("{number}")),
         // most texts are their own form
         Value::Bytes(bytes) if kind == Kind::Text && shape.bits().is_none() => {
             out.extend_from_slice(bytes);
         }
+        rarer => spell_rarer(shape, kind, rarer, out),
+    }
+    true
+}
+
+/// What most tables have less of, apart from what they are full of.
+#[inline(never)]
+fn spell_rarer(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::NULL => {}
+        Value::Int(number) => form::write_integer(out, *number),
+        Value::UInt(number) => write_plain(out, format_args!("{number}")),
         Value::Bytes(bytes) => spell_bytes(shape, kind, bytes, out),
         Value::Float(number) => {
             // the shortest digits of the narrow number, not of its wide twin
@@ -37,7 +48,6 @@ pub(super) fn spell(shape: Shape, kind: Kind, value: &Value, out: &mut Vec<u8>) 
             write_fraction(*micros, out);
         }
     }
-    true
 }
 
 /// A date, and what follows down to the second, by month.

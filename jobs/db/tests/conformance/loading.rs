@@ -1,7 +1,7 @@
 //! The bulk path: modes, refused rows, and that an unfinished load leaves nothing.
 
 use crate::place::{Place, count, load, rows, t, value};
-use db::{Constraint, ErrorKind, Kind, Load, Mode};
+use db::{Constraint, ErrorKind, Kind, Load, Mode, Rows, Sheaf};
 
 fn pair(place: &Place) -> Box<dyn db::Connection> {
     let mut connection = place.connect();
@@ -251,11 +251,10 @@ pub(crate) fn a_wrong_row_or_column_is_an_error(place: &Place) {
 }
 
 pub(crate) fn many_rows(place: &Place) {
+    const IN_ORDER: &str = "SELECT id FROM t ORDER BY id";
     let mut connection = pair(place);
     push_some(&mut *connection, 0..50_000, true);
-    let mut query = connection
-        .query("SELECT id FROM t ORDER BY id", &[])
-        .unwrap();
+    let mut query = connection.query(IN_ORDER, &[]).unwrap();
     let mut sum = 0_u64;
     while let Some(row) = query.fetch().unwrap() {
         sum += std::str::from_utf8(row.cell(0).unwrap())
@@ -264,6 +263,32 @@ pub(crate) fn many_rows(place: &Place) {
             .unwrap();
     }
     assert_eq!(sum, 50_000 * 49_999 / 2);
+    drop(query);
+    gathered_rows_keep_their_order(&mut *connection.query(IN_ORDER, &[]).unwrap(), 50_000);
+}
+
+/// Gathers rows with the numbers from 0 on in portions of all sizes, also behind others and after one that was lent.
+fn gathered_rows_keep_their_order(query: &mut dyn Rows, count: u64) {
+    let (mut sheaf, mut next) = (Sheaf::default(), 0);
+    for portion in [1, 7, usize::MAX, usize::MAX, 3_000, 0].into_iter().cycle() {
+        if portion == 0 {
+            query.fetch().unwrap().inspect(|row| row.copy(1, &mut sheaf));
+        }
+        let before = sheaf.len();
+        let gathered = query.gather(portion, &mut sheaf).unwrap();
+        assert!(gathered <= portion && sheaf.len() == before + gathered);
+        for cell in sheaf.cells().take_while(|_| portion != 7) {
+            assert_eq!(cell, Some(next.to_string().as_bytes()));
+            next += 1;
+        }
+        if portion != 7 {
+            sheaf.clear(0);
+        }
+        if portion > 0 && gathered == 0 {
+            break;
+        }
+    }
+    assert_eq!((next, query.gather(1, &mut sheaf).unwrap()), (count, 0));
 }
 
 pub(crate) fn a_key_twice_in_one_load_keeps_the_last(place: &Place) {

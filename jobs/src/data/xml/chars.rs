@@ -20,6 +20,16 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
         .fold(true, |plain, byte| plain & PLAIN[usize::from(*byte)])
 }
 
+/// The same for many cells at a time: compared rather than looked up, as that is done with many bytes at once.
+pub(super) fn are_plain(text: &[u8]) -> bool {
+    let odd = text.iter().fold(0, |odd, &byte| {
+        let control = (byte < 0x20) & (byte != b'\t') & (byte != b'\n');
+        let mark = (byte == b'<') | (byte == b'>') | (byte == b'&');
+        odd | u8::from(control | mark | (byte >= 0x80))
+    });
+    odd == 0
+}
+
 /// Whether XML 1.0 can carry this text: UTF-8 without control characters (but tab, line feed, carriage return) and
 /// without U+FFFE and U+FFFF.
 pub(crate) fn is_text(text: &[u8]) -> bool {
@@ -132,6 +142,9 @@ mod tests {
             append_text(&mut out, &[byte]);
             let stands = is_text(&[byte]) && out == [byte];
             assert_eq!(is_plain(&[b'a', byte]), stands, "{byte}");
+            let mut many = [b'a'; 99];
+            many[usize::from(byte) % 99] = byte;
+            assert_eq!(are_plain(&many), stands, "{byte}");
         }
     }
 

@@ -7,7 +7,6 @@ use super::memory;
 use super::params::Params;
 use super::parts::{Desk, Lot, Parts, Shelf};
 use super::query;
-use super::reading::STRIDE;
 use super::split::{self, Way};
 use crate::context::Context;
 use crate::error::Error;
@@ -59,13 +58,10 @@ fn read(cx: &Context, params: &Params, shelf: &Shelf, db: &mut Link) -> Result<L
     let mut rows = facts::start(cx, &mut **db, &statement)?;
     let mut parts = Parts::new(Desk::of(cx, 0), shelf);
     parts.describe(rows.columns());
-    while let Some(row) = rows.fetch()? {
-        parts.row(row)?;
-        if parts.rows.is_multiple_of(STRIDE) {
-            let (rows, bytes) = parts.pace();
-            cx.progress(rows, bytes);
-            cx.checkpoint()?;
-        }
+    while parts.gather(&mut *rows)? > 0 {
+        let (rows, bytes) = parts.pace();
+        cx.progress(rows, bytes);
+        cx.checkpoint()?;
     }
     drop(rows);
     db.commit()?;

@@ -119,11 +119,7 @@ impl<'a> Parts<'a> {
 
     /// Writes the first cells of a row, one for each column described.
     pub(super) fn row(&mut self, row: db::Row<'_>) -> Result<(), Error> {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|part| self.shelf.rows > 0 && part.rows() >= self.shelf.rows)
-        {
+        if self.room() == Some(0) {
             self.seal()?;
         }
         if self.open.is_none() {
@@ -135,6 +131,32 @@ impl<'a> Parts<'a> {
             self.rows += 1;
         }
         Ok(())
+    }
+
+    /// Writes the next rows, as many as come together, a cell for each column described. Tells how many; none at the end.
+    pub(super) fn gather(&mut self, rows: &mut dyn db::Rows) -> Result<usize, Error> {
+        let room = self.room().filter(|room| *room > 0);
+        let (Some(part), Some(room)) = (&mut self.open, room) else {
+            // no file begins for a row that never comes
+            return Ok(match rows.fetch()? {
+                Some(row) => self.row(row).map(|()| 1)?,
+                None => 0,
+            });
+        };
+        let count = rows.gather(room, part.batch())?;
+        let written = part.laid_down(count);
+        written.map_err(|error| writing(&self.shelf.folder, error))?;
+        self.rows += count as u64;
+        Ok(count)
+    }
+
+    /// For how many rows the open part has room.
+    fn room(&self) -> Option<usize> {
+        let part = self.open.as_ref()?;
+        Some(match self.shelf.rows {
+            0 => usize::MAX,
+            most => usize::try_from(most.saturating_sub(part.rows())).unwrap_or(usize::MAX),
+        })
     }
 
     /// A file without a row, for a full extract that found none.

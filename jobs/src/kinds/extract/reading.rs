@@ -14,7 +14,7 @@ use crate::latecomers::{Cursor, Due, EdgeWatch, Look, Row, Tracker};
 use crate::state::Changes;
 
 /// Rows between two looks at stop requests and progress.
-pub(super) const STRIDE: u64 = 256;
+const STRIDE: u64 = 256;
 
 /// What a look has made due.
 pub(super) struct Task<'a> {

@@ -17,7 +17,6 @@ use super::facts::{self, Facts};
 use super::params::Params;
 use super::parts::{Desk, Lot, Parts, Shelf};
 use super::query::{Along, Begin};
-use super::reading::STRIDE;
 use crate::context::Context;
 use crate::error::Error;
 use crate::link::Link;
@@ -286,14 +285,11 @@ fn take_pieces(
         let statement = statement?;
         let mut rows = db.query(&statement.sql, &statement.cells())?;
         parts.describe(rows.columns());
-        while let Some(row) = rows.fetch()? {
-            parts.row(row)?;
-            if parts.rows.is_multiple_of(STRIDE) {
-                let (rows, bytes) = parts.pace();
-                let _gone = tell.send(News::Rows(rows, bytes));
-                if broken.load(Relaxed) {
-                    return Ok(Lot::default());
-                }
+        while parts.gather(&mut *rows)? > 0 {
+            let (rows, bytes) = parts.pace();
+            let _gone = tell.send(News::Rows(rows, bytes));
+            if broken.load(Relaxed) {
+                return Ok(Lot::default());
             }
         }
     }
