@@ -5,13 +5,14 @@
 //!        senders pour ADDRESS SENDERS BYTES RECORDS                 (no acknowledgements)
 //!        senders floor FILE BYTES SECONDS [RATE]                    (writes of so many bytes, each synced; RATE: records a second, those
 //!                                                                   that are due share a write and a sync)
+//!        senders room FILE BYTES SECONDS                            (the same over zeros that are durable already)
 //!        senders publish ADDRESS SENDERS WINDOW BYTES SECONDS       (to NATS JetStream, on the subject `bench`)
 
 use std::{
     collections::VecDeque,
     env,
     fs::File,
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Seek as _, Write as _},
     net::TcpStream,
     os::fd::AsFd as _,
     rc::Rc,
@@ -277,15 +278,22 @@ fn tell(
     )
 }
 
-fn floor(path: &str, bytes: usize, long: Duration) -> io::Result<()> {
+/// Writes of so many bytes, each synced: behind each other in a file that grows, or over and over in one of so many zeros.
+fn floor(path: &str, bytes: usize, long: Duration, room: usize) -> io::Result<()> {
     let text = vec![b'x'; bytes];
     let mut file = File::create(path)?;
+    file.write_all(&vec![0; room])?;
+    file.sync_all()?;
+    file.rewind()?;
     let (mut latencies, begun) = (Vec::new(), Instant::now());
     while begun.elapsed() < long {
         let at = Instant::now();
         file.write_all(&text)?;
         file.sync_data()?;
         latencies.push(at.elapsed());
+        if room > 0 && file.stream_position()? + bytes as u64 > room as u64 {
+            file.rewind()?;
+        }
     }
     tell((latencies.len(), 0), begun.elapsed(), latencies)
 }
@@ -340,8 +348,9 @@ fn main() -> io::Result<()> {
     match word(1) {
         "floor" => match number(5) {
             Ok(rate) => paced_floor(word(2), number(3)?, seconds(4)?, rate),
-            Err(_) => floor(word(2), number(3)?, seconds(4)?),
+            Err(_) => floor(word(2), number(3)?, seconds(4)?, 0),
         },
+        "room" => floor(word(2), number(3)?, seconds(4)?, 64 << 20),
         "pour" => pour(word(2), number(3)?, number(4)?, number(5)?),
         "send" => {
             let lines: Rc<[u8]> = line(number(5)?).repeat(REPEAT).into();
@@ -367,6 +376,8 @@ fn main() -> io::Result<()> {
             let (acked, took) = load.rush(seconds(6)?)?;
             tell((acked, load.refused()), took, load.latencies)
         }
-        _ => Err(io::Error::other("usage: senders send|pour|floor|publish …")),
+        _ => Err(io::Error::other(
+            "usage: senders send|pour|floor|room|publish …",
+        )),
     }
 }

@@ -125,7 +125,15 @@ pub trait Written: Write + Send {
         self.sync()
     }
 
-    /// Takes back what was written behind the first `length` bytes; writing goes on there.
+    /// Sees to it that so many bytes of zeros lie behind what was written, durably; writing goes on where it was, over them. What is
+    /// written over bytes that are there takes less time to sync than what makes a file longer; until that sync, each sector of it
+    /// may be there or still be zeros, in no order. For files made by [`Disk::create`].
+    ///
+    /// # Errors
+    /// As [`Written::sync`], and when there is no room; some of the zeros may be there.
+    fn lay_room(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Takes back what is behind the first `length` bytes, zeros too; writing goes on there.
     ///
     /// # Errors
     /// When the system refuses.

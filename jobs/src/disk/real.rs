@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt as _, MetadataExt},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -20,6 +20,9 @@ use crate::{error::Error, writers::Writers};
 /// The disk of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
+
+/// Written at once where room is laid out.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file being written.
 struct Handle {
@@ -66,6 +69,19 @@ impl Written for Handle {
         // an error that the thread has met is not told a second time
         self.early.take().map_or(Ok(()), Early::end)?;
         self.since = 0;
+        self.file.sync_data()
+    }
+
+    fn lay_room(&mut self, bytes: u64) -> io::Result<()> {
+        let end = self.file.stream_position()? + bytes;
+        let mut at = self.file.metadata()?.len();
+        while at < end {
+            let piece = ZEROS
+                .len()
+                .min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            self.file.write_all_at(&ZEROS[..piece], at)?;
+            at += piece as u64;
+        }
         self.file.sync_data()
     }
 
@@ -255,7 +271,12 @@ mod tests {
         let mut file = disk.create(&one).unwrap();
         file.write_all(b"1xyz").unwrap();
         file.cut(1).unwrap();
+        file.lay_room(100_000).unwrap();
+        assert_eq!(fs::metadata(&one).unwrap().len(), 100_001);
         file.write_all(b"2").unwrap();
+        file.lay_room(100).unwrap();
+        assert_eq!(fs::read(&one).unwrap()[..3], *b"12\0");
+        file.cut(2).unwrap();
         file.sync_data().unwrap();
         disk.sync_file(&one).unwrap();
         assert!(disk.create(&one).is_err());

@@ -1,10 +1,12 @@
 //! A disk in memory that may lose power at any operation. After a reboot it holds one of the states that
-//! POSIX allows, chosen by a seed: bytes not synced are there, gone, cut short or zero; names whose folder was not
+//! POSIX allows, chosen by a seed: bytes not synced are there, gone, cut short or zero, each sector of what was written over for
+//! itself; names whose folder was not
 //! synced are old or new, each name for itself; only a rename never loses a file under both names.
 //! For tests alone.
 
 mod model;
 mod power;
+mod sectors;
 
 use std::{
     collections::BTreeMap,
@@ -84,7 +86,10 @@ impl FakeDisk {
 
     /// The power comes back: everything is as one of the allowed survivals of the cut, chosen by `seed`.
     pub fn reboot(&self, seed: u64) {
-        self.model().survive(&mut Dice::new(seed));
+        let (mut model, mut dice) = (self.model(), Dice::new(seed));
+        model.tear(&mut dice);
+        model.survive(&mut dice);
+        drop(model);
         self.power.restore();
     }
 
@@ -127,6 +132,8 @@ impl FakeDisk {
 struct Handle {
     disk: FakeDisk,
     inode: usize,
+    /// Where writing goes on.
+    at: usize,
 }
 
 impl Write for Handle {
@@ -139,9 +146,8 @@ impl Write for Handle {
         }
         let taken = arrived(&spent, bytes.len());
         let tick = model.tick();
-        let inode = &mut model.inodes[self.inode];
-        inode.seen.extend_from_slice(&bytes[..taken]);
-        inode.modified = tick;
+        model.inodes[self.inode].write(self.at, &bytes[..taken], tick);
+        self.at += taken;
         spent.map(|()| taken)
     }
 
@@ -166,7 +172,25 @@ impl Written for Handle {
         let mut model = self.disk.model();
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         model.inodes[self.inode].seen.truncate(length);
+        self.at = length;
         Ok(())
+    }
+
+    fn lay_room(&mut self, bytes: u64) -> io::Result<()> {
+        let spent = self.disk.power.spend();
+        let mut model = self.disk.model();
+        if model.full_writes > 0 {
+            model.full_writes -= 1;
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let from = model.inodes[self.inode].seen.len();
+        let end = self.at + usize::try_from(bytes).unwrap_or(0);
+        let zeros = vec![0; arrived(&spent, end.saturating_sub(from))];
+        let tick = model.tick();
+        model.inodes[self.inode].write(from, &zeros, tick);
+        drop(model);
+        spent?;
+        self.sync()
     }
 }
 
@@ -187,6 +211,7 @@ impl Disk for FakeDisk {
         Ok(Box::new(Handle {
             disk: self.clone(),
             inode,
+            at: 0,
         }))
     }
 
@@ -195,10 +220,12 @@ impl Disk for FakeDisk {
         let inode = model
             .inode(path)
             .ok_or_else(|| Error::io("open", path)(ErrorKind::NotFound.into()))?;
+        let at = model.inodes[inode].seen.len();
         drop(model);
         Ok(Box::new(Handle {
             disk: self.clone(),
             inode,
+            at,
         }))
     }
 
@@ -220,11 +247,7 @@ impl Disk for FakeDisk {
             .ok_or_else(|| fail()(ErrorKind::NotFound.into()))?;
         let taken = arrived(&spent, bytes.len());
         let tick = model.tick();
-        let written = &mut model.inodes[inode];
-        let length = written.seen.len().max(taken);
-        written.seen.resize(length, 0);
-        written.seen[..taken].copy_from_slice(&bytes[..taken]);
-        written.modified = tick;
+        model.inodes[inode].write(0, &bytes[..taken], tick);
         spent.map_err(fail())?;
         self.power.spend().map_err(fail())?;
         model.sync(inode).map_err(fail())
@@ -439,6 +462,22 @@ mod tests {
             disk.overwrite(Path::new("/d/a"), b"xy").unwrap();
         });
         assert_eq!(states, BTreeSet::from([file(b"xy3")]));
+    }
+
+    #[test]
+    fn sectors_of_laid_out_room_come_in_any_order() {
+        let states = survivals(|disk| {
+            let mut file = write(disk, "/d/a", b"1");
+            file.lay_room(1200).unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            file.write_all(&[7; 1000]).unwrap();
+        });
+        let shape = |bytes: &[u8]| [5, 700, 1100].map(|at| bytes.get(at).copied().unwrap_or(0));
+        let shapes: BTreeSet<_> = states.iter().map(|files| shape(&files[0].1)).collect();
+        for expected in [[0, 0, 0], [7, 0, 0], [0, 7, 0], [7, 7, 0]] {
+            assert!(shapes.contains(&expected), "{expected:?}");
+        }
+        assert!(states.iter().all(|files| files[0].1[0] == b'1'));
     }
 
     #[test]

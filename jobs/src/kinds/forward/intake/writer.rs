@@ -66,7 +66,7 @@ impl Writer {
                 self.insist(&mut seen, |writer| writer.store.sync().map(drop));
             }
         }
-        if let Err(error) = self.store.sync() {
+        if let Err(error) = self.store.close() {
             log::error!("at the end: {}", error.chain());
         }
     }
@@ -96,6 +96,10 @@ impl Writer {
         if let Some(batch) = self.store.spare() {
             group.batch = batch;
             self.handoff.give_back(group);
+        }
+        if always {
+            let free = self.quota.saturating_sub(self.store.shelf().bytes());
+            self.store.prepare(free);
         }
     }
 

@@ -9,6 +9,7 @@ mod reader;
 mod record;
 mod recover;
 mod reserve;
+mod room;
 mod scan;
 mod segment;
 mod sessions;
@@ -16,6 +17,7 @@ mod shelf;
 mod store;
 #[cfg(test)]
 mod tests;
+mod torn;
 
 pub(crate) use bell::Bell;
 pub(crate) use done::Done;

@@ -4,7 +4,8 @@
 //!  0  4 bytes  mark C7 52 65 D0 (no UTF-8 text holds it), by which the next record is found behind a damaged one
 //!  4  u32      CRC-32 (IEEE) of the spool's id (u64), then of everything below
 //!  8  u32      length of the body
-//! 12  u32      sender's session; 0 = none, FFFFFFFF = a note of the spool's own, whose body tells of sessions
+//! 12  u32      sender's session; 0 = none, FFFFFFFF = a note of the spool's own: its body tells of sessions; with no
+//!              body it tells that all before it in the file was durable when it was written
 //! 16  u64      sequence number; of a note: that of the record that follows it
 //! 24  u64      when it was taken in, microseconds since 1970 (UTC)
 //! 32  u64      the sender's own number; 0 = none

@@ -16,6 +16,7 @@ use super::{
     sessions::{Sessions, append_note},
     shelf::{Segment, Shelf},
     store::{Active, Store},
+    torn,
 };
 use crate::{
     disk::{Disk, Entry, Written},
@@ -45,6 +46,8 @@ struct Newest {
     /// Bytes that are no record, and bytes that are.
     damaged: u64,
     length: u64,
+    /// Where the last of them ends.
+    end: u64,
     filled: bool,
 }
 
@@ -66,8 +69,14 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, segment: u64) -> Result<Sto
     let mut next = found.next.max(base).max(1);
     let mut newest = Newest::default();
     let mut active = None;
-    if let Some(entry) = found.segments.last() {
+    if let Some(mut entry) = found.segments.last().cloned() {
+        let cut = torn::cut(disk, dir, &entry, base, &seal)?;
+        if let Some(cut) = &cut {
+            entry.meta.length = cut.start;
+        }
+        let entry = &entry;
         newest = read_newest(disk, dir, entry, &seal)?;
+        newest.damaged += cut.map_or(0, |cut| cut.end - cut.start);
         next = next.max(newest.next);
         if newest.damaged > 0 {
             next = next.max(newest.next) + newest.damaged / (HEADER as u64) + 1;
@@ -129,13 +138,13 @@ pub(crate) fn look_at(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Arc<Shelf>, S
         Some(_) => newest.next.max(base_of(last)),
         None => found.next.max(1),
     };
-    let shelf = Shelf::new(
-        Arc::clone(disk),
-        dir.to_owned(),
-        seal,
-        found.shelved(),
-        next,
-    );
+    let mut segments = found.shelved();
+    let mut laid = 0;
+    if let Some(last) = segments.last_mut() {
+        laid = std::mem::replace(&mut last.length, newest.end);
+    }
+    let shelf = Shelf::new(Arc::clone(disk), dir.to_owned(), seal, segments, next);
+    shelf.lay(laid);
     Ok((Arc::new(shelf), newest.sessions))
 }
 
@@ -209,6 +218,7 @@ fn walk(
             Item::End => return Ok(()),
             Item::Damage(offset, bytes) => {
                 newest.damaged += bytes.len() as u64;
+                newest.end = offset + bytes.len() as u64;
                 each(scan, Piece::Damage(offset, &bytes))?;
             }
             Item::Record(head) => {
@@ -224,6 +234,7 @@ fn walk(
                 }
                 each(scan, Piece::Record(head))?;
                 scan.pass();
+                newest.end = scan.offset();
             }
         }
     }
@@ -309,6 +320,7 @@ fn rewrite(
                 synced: length,
                 filled: newest.filled,
                 closed: false,
+                room: 0,
             }))
         }
         Err(error) if segment::is_full(&error) => {

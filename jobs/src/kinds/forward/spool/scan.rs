@@ -23,7 +23,7 @@ const PIECE: usize = 1 << 20;
 pub(crate) enum Item {
     /// A record; [`Scan::body`] lends its body, [`Scan::pass`] goes on behind it.
     Record(Head),
-    /// These bytes, from this offset on, are no record.
+    /// These bytes, from this offset on, are no record. Zeros at the end of the file are its end.
     Damage(u64, Vec<u8>),
     /// Nothing more.
     End,
@@ -159,14 +159,43 @@ impl Scan {
                 }
             }
         }
-        let bytes = self.buffer[self.start..self.start + ahead].to_vec();
+        let mut bytes = self.buffer[self.start..self.start + ahead].to_vec();
         self.advance(ahead);
         if bytes.is_empty() {
             // the file is shorter than it was
             self.offset = length;
-            return Ok(Item::End);
         }
-        Ok(Item::Damage(offset, bytes))
+        if bytes.last() == Some(&0) && self.is_blank(length)? {
+            // room that was laid out behind the last record
+            self.offset = length;
+            let end = bytes.iter().rposition(|byte| *byte != 0);
+            bytes.truncate(end.map_or(0, |last| last + 1));
+        }
+        match bytes.is_empty() {
+            true => Ok(Item::End),
+            false => Ok(Item::Damage(offset, bytes)),
+        }
+    }
+
+    /// Whether there is nothing but zeros from here on.
+    fn is_blank(&self, length: u64) -> Result<bool, Error> {
+        let mut left = length.saturating_sub(self.offset);
+        if left == 0 {
+            return Ok(true);
+        }
+        let fail = || Error::io("read", &self.path);
+        let mut file = self.disk.open(&self.path)?;
+        io::copy(&mut (&mut file).take(self.offset), &mut io::sink()).map_err(fail())?;
+        let mut bytes = vec![0; AHEAD];
+        while left > 0 {
+            let want = AHEAD.min(usize::try_from(left).unwrap_or(AHEAD));
+            let read = file.read(&mut bytes[..want]).map_err(fail())?;
+            if read == 0 || bytes[..read].iter().any(|byte| *byte != 0) {
+                return Ok(read == 0);
+            }
+            left -= read as u64;
+        }
+        Ok(true)
     }
 
     fn advance(&mut self, bytes: usize) {
@@ -285,11 +314,30 @@ mod tests {
         for cut in before..good.len() {
             let (found, damage) = walk(&good[..cut]);
             assert_eq!(found, [1], "cut at {cut}");
-            assert_eq!(damage, &good[before..cut]);
+            let whole = good[before..cut].to_vec();
+            assert!(whole.starts_with(&damage) && damage.is_empty() == whole.is_empty());
+            assert!(whole[damage.len()..].iter().all(|byte| *byte == 0));
         }
         for cut in 0..START {
             assert_eq!(walk(&good[..cut]).0, [0; 0]);
         }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_the_end_and_those_before_records_are_damage() {
+        let good = image(&[b"first", b"second"]);
+        let before = image(&[b"first"]).len();
+        for room in [1, 511, AHEAD, PIECE - 1, PIECE, 3 * PIECE + 5] {
+            let laid = [&good[..], &vec![0; room]].concat();
+            assert_eq!(walk(&laid), (vec![1, 2], vec![]), "{room}");
+            let torn = [&good[..good.len() - 2], &vec![0; room]].concat();
+            assert_eq!(walk(&torn).0, [1]);
+            assert_eq!(walk(&torn).1, good[before..good.len() - 2]);
+        }
+        let late = [&good[..before], &vec![0; 3 * PIECE], &good[before..]].concat();
+        assert_eq!(walk(&late), (vec![1, 2], vec![0; 3 * PIECE]));
+        let holed = [&good[..before], &[0; 700], &good[before..]].concat();
+        assert_eq!(walk(&holed), (vec![1, 2], vec![0; 700]));
     }
 
     #[test]

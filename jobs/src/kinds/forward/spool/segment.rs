@@ -3,7 +3,7 @@
 //! A segment is called after its first sequence number, twenty digits and `.seg`. It begins with 48 bytes: the line
 //! `procctl spool 1` with its end, spool id, first sequence number and time of making (u64, little-endian), four bytes of zeros,
 //! CRC-32 of all of that. Notes about sessions follow, then records. It is made under a draft's name, synced, then renamed:
-//! there is no segment without its beginning. A segment's records end where the next one's numbers begin; what stands behind
+//! there is no segment without its beginning. Zeros may follow the last record: room for more. A segment's records end where the next one's numbers begin; what stands behind
 //! that was never acknowledged from there.
 
 use std::{
@@ -142,10 +142,15 @@ pub(crate) fn put_records<'a>(
 
 /// Whether an error means that there is no room.
 pub(crate) fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if matches!(
-        source.kind(),
+    matches!(error, Error::Io { source, .. } if is_no_room(source))
+}
+
+/// The same, of an error of the system's.
+pub(super) fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ struct Books {
     awaited: BTreeMap<String, u64>,
     /// Syncs since the beginning, and bytes that they made durable.
     synced: (u64, u64),
+    /// Where the room ends that is laid out in the newest segment; 0 = there is none.
+    laid: u64,
 }
 
 /// The segments, shared.
@@ -90,6 +92,7 @@ impl Shelf {
                 cursors: BTreeMap::new(),
                 awaited: BTreeMap::new(),
                 synced: (0, 0),
+                laid: 0,
             }),
         }
     }
@@ -134,9 +137,17 @@ impl Shelf {
         segment::path(&self.dir, base)
     }
 
-    /// Bytes of all segments.
+    /// Bytes of all segments on the disk, with room that is laid out for more.
     pub(crate) fn bytes(&self) -> u64 {
-        self.books().segments.iter().map(|s| s.length).sum()
+        let books = self.books();
+        let newest = books.segments.back().map_or(0, |s| s.length);
+        let records: u64 = books.segments.iter().map(|s| s.length).sum();
+        records + books.laid.saturating_sub(newest)
+    }
+
+    /// Room is laid out in the newest segment up to this place; 0 = there is none.
+    pub(super) fn lay(&self, end: u64) {
+        self.books().laid = end;
     }
 
     /// Syncs since the beginning, and the bytes that they made durable.
@@ -185,6 +196,7 @@ impl Shelf {
     /// A new segment is there, whose numbers begin at `base`; one that began there too is replaced.
     pub(super) fn begin(&self, base: u64, length: u64) {
         let mut books = self.books();
+        books.laid = 0;
         books.segments.retain(|segment| segment.base < base);
         books.segments.push_back(Segment {
             base,
@@ -310,6 +322,9 @@ mod tests {
         });
         assert_eq!(ends, [(10, 20), (10, 20), (20, 30), (30, 35)]);
         assert_eq!(shelf.bytes_from(15), 250);
+        assert_eq!(shelf.bytes(), 300);
+        shelf.lay(150);
+        assert_eq!((shelf.bytes(), shelf.bytes_from(15)), (350, 250));
         assert_eq!(shelf.bytes_from(35), 0);
     }
 

@@ -2,14 +2,17 @@
 //!
 //! A write that fails is taken back by cutting the file. A sync that fails is never tried again on that file: what was not
 //! durable is written anew, under the same numbers, to a new segment. Nothing is dropped: what cannot be written waits.
+//!
+//! What is written first after a sync begins with an empty note: whoever reads it knows that all before it was durable.
 
 use std::{collections::VecDeque, io::Write as _, sync::Arc};
 
 use super::{
     record::{Found, NOTE, Seal},
     reserve,
+    room::Plan,
     segment::{self, Start},
-    sessions::{News, Sessions},
+    sessions::{News, Sessions, append_note},
     shelf::Shelf,
 };
 use crate::{disk::Written, error::Error};
@@ -78,6 +81,8 @@ pub(super) struct Active {
     pub(super) filled: bool,
     /// Nothing more goes into it.
     pub(super) closed: bool,
+    /// Bytes of zeros that are laid out behind what was written.
+    pub(super) room: u64,
 }
 
 /// The writing end.
@@ -92,6 +97,7 @@ pub(crate) struct Store {
     unsynced: VecDeque<Batch>,
     unsynced_bytes: u64,
     spare: Option<Batch>,
+    plan: Plan,
 }
 
 impl Store {
@@ -112,6 +118,7 @@ impl Store {
             unsynced: VecDeque::new(),
             unsynced_bytes: 0,
             spare: None,
+            plan: Plan::new(segment),
         }
     }
 
@@ -179,11 +186,18 @@ impl Store {
                     .active
                     .insert(begin(&self.shelf, &self.sessions, first)?),
             };
+            let mut note = Vec::new();
+            if self.unsynced.is_empty() {
+                append_note(&mut note, &self.shelf.seal, first, 0, &[]);
+            }
             let Some(batch) = self.waiting.pop_front() else {
                 break;
             };
-            if let Err(error) = active.file.write_all(&batch.bytes) {
+            let written = active.file.write_all(&note);
+            if let Err(error) = written.and_then(|()| active.file.write_all(&batch.bytes)) {
                 active.closed = active.filled;
+                active.room = 0;
+                self.shelf.lay(0);
                 if active.file.cut(active.written).is_err() {
                     self.give_up();
                 }
@@ -199,7 +213,9 @@ impl Store {
                 }
                 return Err(error);
             }
+            let length = length + note.len() as u64;
             active.written += length;
+            active.room = active.room.saturating_sub(length);
             active.filled = true;
             self.unsynced_bytes += length;
             self.unsynced.push_back(batch);
@@ -226,9 +242,45 @@ impl Store {
             self.sessions.apply(&batch.news);
             self.spare = Some(batch);
         }
+        self.plan.synced(self.unsynced_bytes);
         self.unsynced_bytes = 0;
         self.shelf.grow(active.synced, last);
         Ok(last)
+    }
+
+    /// Lays room out for what comes, if that seems worth it and takes no more than so many bytes. A disk that refuses costs the room alone.
+    pub(crate) fn prepare(&mut self, free: u64) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let bytes = self.plan.wanted(active, self.segment, free);
+        if bytes == 0 || !self.unsynced.is_empty() {
+            return;
+        }
+        match active.file.lay_room(bytes) {
+            Ok(()) => {
+                active.room = bytes;
+                self.plan.laid();
+                self.shelf.lay(active.written + bytes);
+            }
+            Err(error) => {
+                log::debug!("no room laid out: {error}");
+                self.plan.refused();
+                // if it was the sync that failed: all records are durable, the next ones go elsewhere
+                active.closed = !segment::is_no_room(&error);
+                self.cut_room();
+            }
+        }
+    }
+
+    /// Gives back the room that is left.
+    fn cut_room(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.room = 0;
+            self.shelf.lay(0);
+            // Zeros that stay behind the records do no harm.
+            let _left = active.file.cut(active.written);
+        }
     }
 
     /// Puts room aside again that was given up when the disk was full.
@@ -242,6 +294,9 @@ impl Store {
     /// As [`Store::sync`].
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         self.sync()?;
+        if self.active.as_ref().is_some_and(|active| active.room > 0) {
+            self.cut_room();
+        }
         self.active = None;
         Ok(())
     }
@@ -265,6 +320,7 @@ impl Store {
         if let Some(mut active) = self.active.take() {
             // Only to free room: what stands behind the durable part is never read.
             let _cut = active.file.cut(active.synced);
+            self.shelf.lay(0);
         }
         while let Some(batch) = self.unsynced.pop_back() {
             self.waiting.push_front(batch);
@@ -288,6 +344,7 @@ fn begin(shelf: &Shelf, sessions: &Sessions, base: u64) -> Result<Active, Error>
         synced: length,
         filled: false,
         closed: false,
+        room: 0,
     })
 }
 

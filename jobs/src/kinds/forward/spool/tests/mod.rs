@@ -3,6 +3,7 @@
 mod damage;
 mod plain;
 mod power;
+mod room;
 
 use std::{
     collections::BTreeMap,

@@ -23,6 +23,15 @@ fn after_a_failed_sync_everything_is_written_anew_and_once() {
     }
 }
 
+/// How a spool lives.
+#[derive(Clone, Copy)]
+struct Ways {
+    segment: u64,
+    /// Records in a batch.
+    count: u64,
+    rounds: u64,
+}
+
 /// What a life of the spool left behind when the power failed.
 struct Life {
     /// The sender's number up to which its records were acknowledged.
@@ -33,9 +42,14 @@ struct Life {
 }
 
 /// Takes records in, confirms some, saves cursors, removes segments, until it is done or the power fails.
-fn live(disk: &FakeDisk, sender: &mut Sender, life: &mut Life) -> Result<(), crate::error::Error> {
+fn live(
+    disk: &FakeDisk,
+    sender: &mut Sender,
+    life: &mut Life,
+    ways: Ways,
+) -> Result<(), crate::error::Error> {
     let face: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut store = open(&face, &dir(), 900)?;
+    let mut store = open(&face, &dir(), ways.segment)?;
     let durable = store.sessions().0.get(&1).map_or(0, |session| session.last);
     assert!(durable >= life.acked, "{durable} < {}", life.acked);
     // as a sender does that is told the last number of its session
@@ -46,12 +60,13 @@ fn live(disk: &FakeDisk, sender: &mut Sender, life: &mut Life) -> Result<(), cra
     let next = kept.map_or(0, |cursor| cursor.next);
     assert!(next >= life.saved && next <= life.wanted);
     life.saved = next;
-    for round in 0..6 {
-        let batch = sender.batch(&store, 4);
+    for round in 0..ways.rounds {
+        let batch = sender.batch(&store, ways.count);
         store.push(batch);
         store.write()?;
         store.sync()?;
         life.acked = sender.number;
+        store.prepare(u64::MAX);
         if round % 2 == 1 {
             let place = cursor::Cursor {
                 spool: store.shelf().seal.id(),
@@ -71,6 +86,25 @@ fn live(disk: &FakeDisk, sender: &mut Sender, life: &mut Life) -> Result<(), cra
 
 #[test]
 fn power_loss_at_every_operation_loses_nothing_that_was_acknowledged() {
+    let ways = Ways {
+        segment: 900,
+        count: 4,
+        rounds: 6,
+    };
+    lose_power_everywhere(ways);
+}
+
+#[test]
+fn power_loss_at_every_operation_loses_nothing_that_is_written_over_room() {
+    let ways = Ways {
+        segment: 40_000,
+        count: 21,
+        rounds: 16,
+    };
+    lose_power_everywhere(ways);
+}
+
+fn lose_power_everywhere(ways: Ways) {
     let (mut lives, mut cut) = (0, 1);
     loop {
         let mut finished = true;
@@ -85,7 +119,7 @@ fn power_loss_at_every_operation_loses_nothing_that_was_acknowledged() {
             // the second life is cut too, at another operation
             for at in [cut, cut / 2 + seed + 1] {
                 disk.power().cut_at(disk.power().spent() + at);
-                finished &= live(&disk, &mut sender, &mut life).is_ok();
+                finished &= live(&disk, &mut sender, &mut life, ways).is_ok();
                 disk.reboot(seed.wrapping_mul(31) + cut);
                 lives += 1;
             }
