@@ -366,3 +366,31 @@ fn a_file_of_any_length_passes_in_the_same_memory() {
     assert!(run.peak < FLAT, "{} KiB", run.peak);
     fs::remove_dir_all(lab.path("raw")).expect("making room");
 }
+
+/// Files that would be moved from a folder into itself stay where they are, and nothing of them is taken.
+#[test]
+fn a_folder_that_files_come_from_and_go_to_is_refused() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("in")).expect("a folder");
+    for words in ["bad=\"in\"", "done=\"./in\"", "bad=\"in/../in\""] {
+        lab.write("in/only.csv", "id,v\nonly copy\n");
+        let input = format!(r#"<input dir="in" {words}/>"#);
+        for xml in [
+            format!(
+                r#"<ingest name="s"><target url="sqlite:t.db"/>{input}<table match="*.csv" name="t" create="true"/></ingest>"#
+            ),
+            format!(
+                r#"<convert name="c">{input}<format type="csv"/><output dir="out" file="C" format="xml"/></convert>"#
+            ),
+        ] {
+            let output = lab.run("jobs", ["run", xml.as_str()]);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(78), "{xml}: {told}");
+            assert!(
+                told.contains("is the folder that files are taken from"),
+                "{told}"
+            );
+            assert_eq!(lab.lines("in/only.csv"), ["id,v", "only copy"], "{xml}");
+        }
+    }
+}

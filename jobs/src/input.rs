@@ -79,9 +79,17 @@ impl Inbox {
     /// The files that may be taken now, in the order of their names, numbers in them counted (`natural`). A folder that is not there holds none.
     ///
     /// # Errors
-    /// When the folder cannot be read; [`Error::Stopped`] while waiting for a second look.
+    /// When the folder cannot be read, or files would be moved from it into itself; [`Error::Stopped`] while waiting for a second look.
     pub fn ready(&self, cx: &Context, wanted: impl Fn(&str) -> bool) -> Result<Vec<Input>, Error> {
         let disk = cx.disk();
+        for (attribute, to) in [("done", &self.done), ("bad", &self.bad)] {
+            if publish::is_same(&*disk, &self.dir, to)? {
+                return Err(Error::Invalid(format!(
+                    "input.{attribute}: {} is the folder that files are taken from",
+                    to.display()
+                )));
+            }
+        }
         let found = self.candidates(&*disk, &wanted)?;
         if found.is_empty() || self.marker.is_some() {
             return Ok(found);

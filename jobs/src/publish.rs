@@ -9,6 +9,7 @@
 
 mod moving;
 
+pub(crate) use moving::is_same;
 pub use moving::{move_all_into, move_into};
 
 use std::{

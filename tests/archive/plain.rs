@@ -200,3 +200,57 @@ fn archive_refuses_a_table_whose_rows_cannot_be_told_apart() {
     let why = String::from_utf8_lossy(&refused.stderr);
     assert!(why.contains("the table has no unique key"), "{why}");
 }
+
+/// A history of narrower columns: what would be rounded stays, whatever the server would have made of it.
+fn narrow(from: &Place, to: Option<&Place>) {
+    let lab = Lab::new();
+    let postgres = |place: &Place| place.url().starts_with("postgres:");
+    let time = |place: &Place, decimals: u8| match (postgres(place), decimals) {
+        (true, _) => format!("TIMESTAMP({decimals})"),
+        (false, _) => format!("DATETIME({decimals})"),
+    };
+    from.ask(&format!(
+        "CREATE TABLE pay (id INT PRIMARY KEY, amount NUMERIC(12,4), at {})",
+        time(from, 6)
+    ));
+    let there = to.unwrap_or(from);
+    there.ask(&format!(
+        "CREATE TABLE pay_his (id INT PRIMARY KEY, amount NUMERIC(12,2), at {})",
+        time(there, 0)
+    ));
+    from.ask(
+        "INSERT INTO pay VALUES (1, 12.3456, '2024-01-01 10:00:00'), (2, 12.34, '2024-01-01 10:00:00.123456'), (3, 12.34, '2024-01-01 10:00:00'), (4, NULL, NULL)",
+    );
+    let target = to
+        .map(|place| format!(r#"to-url="{}""#, place.url()))
+        .unwrap_or_default();
+    let xml = format!(
+        r#"<archive><database url="{}"/><table name="pay" where="1=1" to="pay_his" {target}/></archive>"#,
+        from.url()
+    );
+    let output = lab.run("jobs", ["run", xml.as_str()]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(65), "{told}");
+    assert!(told.contains("amount 12.3456 becomes 12.35"), "{told}");
+    let ids =
+        |place: &Place, table: &str| place.ask(&format!("SELECT id FROM {table} ORDER BY id"));
+    assert_eq!(ids(from, "pay"), [["1"], ["2"]], "{told}");
+    assert_eq!(ids(there, "pay_his"), [["3"], ["4"]], "{told}");
+}
+
+#[test]
+fn archive_leaves_rows_that_a_narrower_history_would_round() {
+    let server = |server, name| Place::Server(services::database(server, name));
+    narrow(&server(services::postgres(), "archive_narrow"), None);
+    narrow(&server(services::mariadb(), "archive_narrow"), None);
+    let (postgres, mariadb) = (
+        server(services::postgres(), "archive_narrow_out"),
+        server(services::mariadb(), "archive_narrow_in"),
+    );
+    narrow(&postgres, Some(&mariadb));
+    let (mariadb, postgres) = (
+        server(services::mariadb(), "archive_narrow_out"),
+        server(services::postgres(), "archive_narrow_in"),
+    );
+    narrow(&mariadb, Some(&postgres));
+}

@@ -72,17 +72,8 @@ fn column(
     to: &ColumnInfo,
     told: &mut Vec<String>,
 ) {
-    let (wide, narrow) = (type_of(source.dialect, from), type_of(target.dialect, to));
-    let same = source.dialect.name() == target.dialect.name()
-        && from.declared.eq_ignore_ascii_case(&to.declared);
-    let why = match target.dialect.name() {
-        _ if same => None,
-        // it takes anything anywhere, but holds text that looks like a number to be one
-        "sqlite" => loose(wide, narrow),
-        "mysql" => lost(wide, narrow).or_else(|| short_lived(source, wide, narrow)),
-        _ => lost(wide, narrow),
-    };
-    if let Some(why) = why {
+    let wide = type_of(source.dialect, from);
+    if let Some(why) = not_held(source, target, from, to) {
         let (name, here, there) = (&to.name, words(to), words(from));
         let of = if from.name == to.name {
             String::new()
@@ -108,6 +99,37 @@ fn column(
     }
     if matches!(wide, Type::Text(_) | Type::Own(_)) && to.kind == Kind::Text {
         collation(source, target, from, to, told);
+    }
+}
+
+/// Why a column cannot take all values of another as they are.
+fn not_held(
+    source: &Side<'_>,
+    target: &Side<'_>,
+    from: &ColumnInfo,
+    to: &ColumnInfo,
+) -> Option<String> {
+    let (wide, narrow) = (type_of(source.dialect, from), type_of(target.dialect, to));
+    let same = source.dialect.name() == target.dialect.name()
+        && from.declared.eq_ignore_ascii_case(&to.declared);
+    match target.dialect.name() {
+        _ if same => None,
+        // it takes anything anywhere, but holds text that looks like a number to be one
+        "sqlite" => loose(wide, narrow),
+        "mysql" => lost(wide, narrow).or_else(|| short_lived(source, wide, narrow)),
+        _ => lost(wide, narrow),
+    }
+}
+
+/// Whether a column may take values of another otherwise than they are, without a word: rounded, cut, or as another type's. Text or
+/// bytes that are too long, and whole numbers that are too great, are refused by every database.
+#[must_use]
+pub fn may_alter(source: &Side<'_>, target: &Side<'_>, from: &ColumnInfo, to: &ColumnInfo) -> bool {
+    match (type_of(source.dialect, from), type_of(target.dialect, to)) {
+        (_, Type::Text(_))
+        | (Type::Bytes(_), Type::Bytes(_))
+        | (Type::Whole { .. }, Type::Whole { .. }) => false,
+        _ => not_held(source, target, from, to).is_some(),
     }
 }
 

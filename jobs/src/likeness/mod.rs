@@ -15,7 +15,7 @@ mod spelling;
 mod twin;
 mod types;
 
-pub use compare::{Pair, Side, mismatches};
+pub use compare::{Pair, Side, may_alter, mismatches};
 pub use draw::{Drawing, Wanted, draw};
 pub use even::Even;
 pub use read::type_of;

@@ -18,7 +18,7 @@ use crate::{
 /// in between leaves both.
 ///
 /// # Errors
-/// When the file cannot be moved; it is then where it was.
+/// When the file cannot be moved, or is in that folder already; it is then where it was.
 pub fn move_into(
     disk: &Arc<dyn Disk>,
     from: &Path,
@@ -43,10 +43,17 @@ pub fn move_all_into(
     let mut left: Vec<&Path> = Vec::new();
     let mut moved = Vec::with_capacity(files.len());
     for &from in files {
-        moved.push(place_into(disk, from, dir, author)?);
         if !left.contains(&folder(from)) {
+            if is_same(&**disk, folder(from), dir)? {
+                return Err(Error::Invalid(format!(
+                    "{} is to be moved into {}, where it is already",
+                    from.display(),
+                    dir.display()
+                )));
+            }
             left.push(folder(from));
         }
+        moved.push(place_into(disk, from, dir, author)?);
     }
     disk.sync_dir(dir)?;
     for old in left {
@@ -91,6 +98,16 @@ fn finish_move(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, Error> {
     }
     disk.sync_dir(folder(to))?;
     disk.remove(from)
+}
+
+/// Whether two paths lead to one file or folder, by whatever names.
+///
+/// # Errors
+/// When one of them cannot be looked at.
+pub(crate) fn is_same(disk: &dyn Disk, one: &Path, other: &Path) -> Result<bool, Error> {
+    let inode = |path| Ok::<_, Error>(disk.look(path)?.map(|meta| meta.inode));
+    let one = inode(one)?;
+    Ok(one.is_some() && one == inode(other)?)
 }
 
 fn first_free(

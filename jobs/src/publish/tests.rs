@@ -328,3 +328,23 @@ proptest! {
         survive(&cuts);
     }
 }
+
+/// A file that is moved into the folder it is in stays, by whatever name the folder goes.
+#[test]
+fn a_move_into_its_own_folder_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (real, author) = (dir.path().join("in"), author(1));
+    std::fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, dir.path().join("other")).unwrap();
+    let file = real.join("only.csv");
+    std::fs::write(&file, "only copy").unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    for to in [real.clone(), dir.path().join("other"), real.join("../in")] {
+        let error = move_into(&disk, &file, &to, &author).unwrap_err();
+        assert!(
+            matches!(&error, Error::Invalid(why) if why.contains("already")),
+            "{error:?}"
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "only copy");
+    }
+}

@@ -272,7 +272,10 @@ fn gathered_rows_keep_their_order(query: &mut dyn Rows, count: u64) {
     let (mut sheaf, mut next) = (Sheaf::default(), 0);
     for portion in [1, 7, usize::MAX, usize::MAX, 3_000, 0].into_iter().cycle() {
         if portion == 0 {
-            query.fetch().unwrap().inspect(|row| row.copy(1, &mut sheaf));
+            query
+                .fetch()
+                .unwrap()
+                .inspect(|row| row.copy(1, &mut sheaf));
         }
         let before = sheaf.len();
         let gathered = query.gather(portion, &mut sheaf).unwrap();

@@ -192,9 +192,9 @@ impl Inode {
 impl Model {
     pub(super) fn meta(&self, path: &Path) -> Option<Meta> {
         let time = |ticks| SystemTime::UNIX_EPOCH + Duration::from_secs(ticks);
-        let folder = self.folders.contains(path);
-        let (number, length, modified) = if folder {
-            (usize::MAX, 0, 0)
+        let folder = self.folders.iter().position(|folder| folder == path);
+        let (number, length, modified) = if let Some(place) = folder {
+            (usize::MAX - place, 0, 0)
         } else {
             let number = self.inode(path)?;
             let inode = &self.inodes[number];
@@ -205,9 +205,9 @@ impl Model {
             modified: time(modified),
             changed: time(modified),
             inode: (0, u64::try_from(number).unwrap_or(u64::MAX)),
-            folder,
+            folder: folder.is_some(),
             link: false,
-            regular: !folder,
+            regular: folder.is_none(),
         })
     }
 }

@@ -106,7 +106,9 @@ impl<'a> Across<'a> {
         let query = self.facts.locked(&target.from, self.facts.still(batch));
         let key = target.key.names();
         let taken = self.load(db, &target, &query, Mode::Upsert { key: &key })?;
-        let leaving = taken.loaded();
+        let mut leaving = taken.loaded();
+        let altered = self.altered(db, &target, &leaving)?;
+        leaving.retain(|key| !altered.iter().any(|(other, _)| other == key));
         let staying: Vec<KeyText> = there
             .into_iter()
             .filter(|key| !leaving.contains(key))
@@ -198,6 +200,26 @@ impl<'a> Across<'a> {
         Ok(sorted)
     }
 
+    /// The rows whose copies are not what was copied, and why.
+    fn altered(
+        &mut self,
+        db: &mut Link,
+        target: &Target,
+        keys: &[KeyText],
+    ) -> Result<Vec<(KeyText, String)>, Error> {
+        let doubts = &target.doubts;
+        if doubts.is_empty() || keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let originals = doubts.originals(&mut **db, self.facts, keys)?;
+        let copies = doubts.copies(&mut *self.other, target, keys)?;
+        let mut altered = doubts.altered(&originals, &copies);
+        for (_, why) in &mut altered {
+            *why = format!("copied into {}, {why}", target.name);
+        }
+        Ok(altered)
+    }
+
     fn delete(&self, db: &mut Link, keys: &[KeyText]) -> Result<(), Error> {
         if keys.is_empty() {
             return Ok(());
@@ -250,8 +272,15 @@ impl Passage for Across<'_> {
             self.other.rollback()?;
             return Ok(Passed { left: before });
         }
-        let refused = self.sort_out(&target, &taken)?;
+        let mut refused = self.sort_out(&target, &taken)?;
         let mut leaving = taken.loaded();
+        let altered = self.altered(db, &target, &leaving)?;
+        if !altered.is_empty() {
+            let keys: Vec<KeyText> = altered.iter().map(|(key, _)| key.clone()).collect();
+            take_back(&mut *self.other, &target, &keys)?;
+            leaving.retain(|key| !keys.contains(key));
+            refused.stay.extend(altered);
+        }
         let on_their_way = Batch {
             keys: leaving.clone(),
             ..batch.clone()

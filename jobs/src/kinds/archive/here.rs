@@ -66,6 +66,7 @@ impl Move<'_> {
         if dialect.inserts_locked() {
             let copied = self.copy(db, target, facts.still(batch))?;
             if copied == all {
+                self.doubt(db, target, &batch.keys)?;
                 self.delete(db, &batch.keys)?;
                 return Ok(copied);
             }
@@ -96,8 +97,26 @@ impl Move<'_> {
                 facts.name
             )));
         }
+        self.doubt(db, target, &keys)?;
         self.delete(db, &keys)?;
         Ok(copied)
+    }
+
+    /// Looks at copies that may not be what was copied; the first such one is an error of its row.
+    fn doubt(&self, db: &mut Link, target: &Target, keys: &[KeyText]) -> Result<(), Error> {
+        let doubts = &target.doubts;
+        if doubts.is_empty() {
+            return Ok(());
+        }
+        let originals = doubts.originals(&mut **db, self.facts, keys)?;
+        let copies = doubts.copies(&mut **db, target, keys)?;
+        match doubts.altered(&originals, &copies).pop() {
+            None => Ok(()),
+            Some((_, why)) => {
+                let action = format!("copying into {}: {why}", target.name);
+                Err(db::Error::new(db::ErrorKind::Type, action).into())
+            }
+        }
     }
 
     fn copy(&self, db: &mut Link, target: &Target, of: Statement<'_>) -> Result<u64, Error> {

@@ -5,7 +5,8 @@
 //! committed; a run that is killed between the two commits is followed by one that knows its own copies (a row in the target, in their transaction),
 //! makes them what the rows are by then, or takes them back where a row is not to leave any more: no row is in both in the end, none is lost.
 //! Files are published whole, and named in one commit of the job's state, before the first of their rows leaves. Rows leave by the exact values of a
-//! unique key, never by a range. A row that the target or the source refuses stays, and is told in the log; so does one whose key the target has with other content.
+//! unique key, never by a range. Where a column of the target may round or cut values, copies are read again before their rows leave: one that is
+//! not what was copied stays. A row that the target or the source refuses stays, and is told in the log; so does one whose key the target has with other content.
 //! They keep nobody else from leaving, but the run ends as one with bad data (exit code 65): they would stay unnoticed for ever.
 //! **Where it ends.** A row that is in a file already and that the table then refuses to let go (another one refers to it) stays, and every run writes
 //! it once more, until `where` leaves it out. A row that others change after it was written to a file stays, and is written once more with its new content; one that others delete
@@ -14,6 +15,7 @@
 
 mod across;
 mod batch;
+mod doubts;
 mod export;
 mod facts;
 mod flight;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use db::form::{Number, read_number};
 use db::{Connection, Dialect, TableInfo, TableName};
 
+use super::doubts::Doubts;
 use super::facts::{Facts, Statement};
 use super::key::{self, Key, KeyText};
 use crate::context::Context;
@@ -29,6 +30,8 @@ pub(super) struct Target {
     pub(super) into: Vec<String>,
     /// The columns of the source's key, here.
     pub(super) key: Key,
+    /// Columns that may alter what is put into them.
+    pub(super) doubts: Doubts,
 }
 
 impl Target {
@@ -45,7 +48,13 @@ impl Target {
         let (mut from, mut into) = (Vec::new(), Vec::new());
         for column in &facts.info.columns {
             match info.column(&column.name) {
-                Some(here) if here.generated => {}
+                Some(here) if here.generated && column.generated => {}
+                Some(here) if here.generated => {
+                    return Err(format!(
+                        "{name} computes its column {} itself: the values of {} would be lost",
+                        here.name, facts.name
+                    ));
+                }
                 Some(here) => {
                     from.push(column.name.clone());
                     into.push(here.name.clone());
@@ -63,8 +72,10 @@ impl Target {
             let here = info.column(&column.name).cloned();
             here.ok_or_else(|| format!("{name} has no column {}, which is in the key", column.name))
         });
+        let key = Key(key.collect::<Result<_, _>>()?);
         Ok(Target {
-            key: Key(key.collect::<Result<_, _>>()?),
+            doubts: Doubts::between(facts, (dialect, &info), (&from, &into), &key),
+            key,
             sql: dialect.qualify(&name),
             dialect,
             name,

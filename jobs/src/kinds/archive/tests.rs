@@ -355,6 +355,31 @@ fn a_table_that_is_wrong_keeps_no_other_from_its_turn() {
 }
 
 #[test]
+fn a_row_whose_copy_would_be_another_one_stays() {
+    for url in ["", r#"to-url="sqlite:b.db""#] {
+        let mut room = Room::new();
+        room.db
+            .batch("CREATE TABLE c (id INTEGER PRIMARY KEY, code TEXT); INSERT INTO c VALUES (1, '12'), (2, '007'), (3, '5')")
+            .unwrap();
+        let file = if url.is_empty() { "a.db" } else { "b.db" };
+        let mut there = open(room.dir.path(), file);
+        there
+            .batch("CREATE TABLE c_his (id INTEGER PRIMARY KEY, code INTEGER)")
+            .unwrap();
+        let tally = room
+            .run(&format!(
+                r#"<table name="c" where="1=1" to="c_his" {url}/>"#
+            ))
+            .unwrap();
+        assert_eq!((tally.written, tally.rejected), (2, 1), "{url}");
+        assert_eq!(room.number("SELECT sum(id) FROM c"), 2);
+        let mut rows = there.query("SELECT sum(id) FROM c_his", &[]).unwrap();
+        let row = rows.fetch().unwrap().unwrap();
+        assert_eq!(row.cell(0), Some(b"4".as_slice()));
+    }
+}
+
+#[test]
 fn a_run_waits_for_a_server_that_suffers_and_ends_with_its_window() {
     let mut room = Room::new();
     room.db

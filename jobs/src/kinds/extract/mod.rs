@@ -164,6 +164,9 @@ impl Job for Extract {
             }
         }
         let fresh = self.connect_to_run(cx)?;
+        for line in query::unused(&self.params) {
+            log::warn!("{line}");
+        }
         self.pass(cx, &shelf, fresh)
     }
 

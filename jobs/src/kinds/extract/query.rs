@@ -341,21 +341,17 @@ pub(super) fn validate(params: &Params) -> Result<(), Invalid> {
             ));
         }
     }
-    match unused(params) {
-        None => Ok(()),
-        Some(at) => Err(Invalid::new(
-            format!("param[{}].name", at + 1),
-            format!("the SQL does not speak of :{0}", params.params[at].name),
-        )),
-    }
+    Ok(())
 }
 
-/// The first parameter that the query does not speak of. What it speaks of, the database's own way of quoting tells.
-fn unused(params: &Params) -> Option<usize> {
-    let dialect = db::dialect_of(&params.source.url)?;
+/// What to tell of parameters that the query does not speak of, a line each. What it speaks of, the database's own way of quoting tells.
+pub(super) fn unused(params: &Params) -> Vec<String> {
+    let Some(dialect) = db::dialect_of(&params.source.url) else {
+        return Vec::new();
+    };
     let names = db::bind::named(&wording(params, dialect), dialect).names;
-    params
-        .params
-        .iter()
-        .position(|param| !names.contains(&param.name))
+    let own = params.params.iter().map(|param| &param.name);
+    own.filter(|name| !names.contains(name))
+        .map(|name| format!("the SQL does not speak of :{name}"))
+        .collect()
 }

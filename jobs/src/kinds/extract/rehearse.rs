@@ -35,6 +35,9 @@ pub(super) fn check(
         Count(names.len() as u64, "column"),
         names.join(", ")
     ));
+    for line in query::unused(params) {
+        report.tell(line);
+    }
     if params.source.parts > 1 {
         check_parts(cx, params, facts, db, report);
     }

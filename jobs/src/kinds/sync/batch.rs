@@ -93,6 +93,11 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, sides: Sides<'_>) -> Resul
     Ok(tally)
 }
 
+/// Whether the rows of both sides come in one order by their key.
+pub(super) fn is_comparable(course: &Course<'_>) -> bool {
+    key_orders(&course.facts.mapping, course).is_ok()
+}
+
 /// What a pass would do: how many rows it would write, and how many delete. Changes nothing.
 pub(super) fn rehearse(
     cx: &Context,

@@ -2,6 +2,8 @@
 
 use db::{ColumnInfo, Connection, Kind, TableInfo, TableName};
 
+use super::capture;
+use super::cursor::{self, Owner};
 use super::link::Reached;
 use super::params::{Column, Mode, Table};
 use super::pass::Pair;
@@ -15,12 +17,22 @@ struct Planned {
     own: bool,
 }
 
-/// Makes the table if the job wants that and it is not there; gives what was made, a line each.
-pub(super) fn ensure(table: &Table, pair: &mut Pair) -> Result<Vec<String>, Error> {
+/// Makes the table if the job wants that and it is not there; gives what was made, a line each. What the job has noted of an earlier table of that
+/// name is forgotten first: the new one is to get all rows.
+pub(super) fn ensure(job: &str, table: &Table, pair: &mut Pair) -> Result<Vec<String>, Error> {
     let Some(drawing) = plan(table, pair)? else {
         return Ok(Vec::new());
     };
     let to = TableName::parse(table.to());
+    match table.mode {
+        Mode::Increment => {
+            cursor::prepare(&mut *pair.target)?;
+            let owner = Owner::new(job, &table.from, table.to());
+            cursor::forget(&mut *pair.target, &owner)?;
+        }
+        Mode::Capture => capture::begin_anew(job, table, &mut *pair.source)?,
+        Mode::Refresh | Mode::Batch => {}
+    }
     let sql = pair.target.dialect().create_table(&to, &drawing.info);
     make(&mut *pair.target, &to, &[sql])?;
     let mut told = vec![format!("made the table {to}")];

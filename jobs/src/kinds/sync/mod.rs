@@ -105,6 +105,10 @@ impl Job for Sync {
 
 /// What is wrong with a `<table>` by itself.
 fn acceptable(at: usize, table: &Table) -> Result<(), Invalid> {
+    if table.key.as_ref().is_some_and(|key| key.0.is_empty()) {
+        let why = "it names no column; left out, it is the target's primary key";
+        return Err(Invalid::new(format!("table[{}].key", at + 1), why));
+    }
     let place = |rest: &str| format!("table[{}].{rest}", at + 1);
     if table.batch == 0 {
         return Err(Invalid::new(

@@ -255,7 +255,7 @@ impl<'a> Pass<'a> {
             *known = None;
         }
         if known.is_none() {
-            for line in make::ensure(table, pair)? {
+            for line in make::ensure(cx.job(), table, pair)? {
                 log::info!("{line}");
             }
             match table.mode {

@@ -10,6 +10,7 @@ use super::look;
 use super::mapping::{Mapping, Origin};
 use super::params::{Mode, Params, Table};
 use super::pass::Pair;
+use super::refresh;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Count, Report};
@@ -30,6 +31,7 @@ pub(super) fn check(
         };
         look::tell(table, &facts, pair, report);
         describe(table, &facts, report);
+        ask_servers(at, table, &facts, pair, report);
         let course = Course {
             table,
             facts: &facts,
@@ -67,6 +69,32 @@ fn learn(
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Has the servers look at the SQL that a run would use; nothing is executed.
+fn ask_servers(at: usize, table: &Table, facts: &Facts, pair: &mut Pair, report: &mut Report) {
+    let reading = facts.reading.all();
+    let source = match facts.linked {
+        true => &mut *pair.target,
+        false => &mut *pair.source,
+    };
+    if let Err(error) = source.describe(&reading.sql, reading.cells().len()) {
+        report.problem(
+            format!("table[{}]", at + 1),
+            format!("{}: {}", table.from, Error::from(error).chain()),
+        );
+    }
+    for numbered in &facts.mapping.numbered {
+        let Some(number) = pair.target.dialect().next_number(&numbered.sequence) else {
+            continue;
+        };
+        if let Err(error) = pair.target.describe(&format!("SELECT {number}"), 0) {
+            report.problem(
+                format!("table[{}]", at + 1),
+                format!("{}: {}", numbered.to.name, Error::from(error).chain()),
+            );
+        }
     }
 }
 
@@ -209,22 +237,41 @@ pub(super) fn dry_run(
             Count(here, "row"),
             facts.to
         ));
-        if table.mode == Mode::Batch {
-            let (wanted, gone) =
-                batch::rehearse(cx, &course, &mut *pair.source, &mut *pair.target)?;
-            report.note(format!(
-                "would write {} that are new or differ, and delete {}",
-                Count(wanted, "row"),
-                Count(gone, "row")
-            ));
-        } else if facts
+        if facts
             .writing
             .any()
             .first_row(cx, &mut *pair.target)?
             .is_empty()
         {
             report.note(format!("{} is empty: all would be inserted", facts.to));
+        } else if let Some((wanted, gone)) = compare(cx, &course, pair)? {
+            report.note(format!(
+                "would write {} that are new or differ, and delete {}",
+                Count(wanted, "row"),
+                Count(gone, "row")
+            ));
+            if let Err(error) = refresh::guard(&course, gone, here) {
+                report.problem(format!("table[{}].max-delete", at + 1), error);
+            }
         }
     }
     Ok(())
+}
+
+/// How many rows a pass would write, and how many delete; nothing where rows cannot be held against each other by a key.
+fn compare(
+    cx: &Context,
+    course: &Course<'_>,
+    pair: &mut Pair,
+) -> Result<Option<(u64, u64)>, Error> {
+    let keyed = !course.facts.mapping.key.is_empty();
+    let compares = match course.table.mode {
+        Mode::Batch => true,
+        Mode::Refresh => keyed && !course.facts.linked && batch::is_comparable(course),
+        Mode::Increment | Mode::Capture => false,
+    };
+    if !compares {
+        return Ok(None);
+    }
+    batch::rehearse(cx, course, &mut *pair.source, &mut *pair.target).map(Some)
 }

@@ -72,12 +72,12 @@ pub(super) fn verify(
             let later = sum(cx, &mut *pair.source, &course.facts.reading.all(), &evens)?;
             if later != there {
                 log::warn!(
-                    "{from} -> {to}: not verified, {from} changes faster than both sides can be read ({there}, then {later}; {to} has {here})"
+                    "{from} -> {to}: not verified, {from} changes faster than both sides can be read ({there}, then {later}; the target has {here})"
                 );
                 return Ok(further);
             }
             return Err(Error::Data(format!(
-                "{from} and {to} differ: {from} has {there}, {to} has {here}"
+                "{from} -> {to}: the two differ: the source has {there}, the target {here}"
             )));
         }
         log::info!("{from} -> {to}: {there} against {here}; once more");

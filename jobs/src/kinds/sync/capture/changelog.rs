@@ -52,6 +52,14 @@ impl Log {
         }
     }
 
+    /// The statement that has the whole table copied when its turn comes.
+    pub(super) fn ask_for_copy(&self, dialect: &dyn Dialect) -> String {
+        format!(
+            "INSERT INTO {} (op) VALUES ('S')",
+            dialect.qualify(&self.table)
+        )
+    }
+
     /// The log's column for a column of the key, by its place from 0.
     pub(super) fn column(place: usize) -> String {
         format!("procctl_{}", place + 1)

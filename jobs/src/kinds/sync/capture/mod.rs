@@ -161,6 +161,24 @@ pub(super) fn prepare(target: &mut dyn Connection) -> Result<(), Error> {
     Ok(ledger::prepare(target)?)
 }
 
+/// Has the whole table copied by the next pass, where its changes are captured: the target's table is made anew.
+pub(super) fn begin_anew(
+    job: &str,
+    table: &Table,
+    source: &mut dyn Connection,
+) -> Result<(), Error> {
+    let from = TableName::parse(&table.from);
+    let Some(info) = source.dictionary(&from)? else {
+        return Ok(());
+    };
+    let log = Log::of(job, &from, key_of(table, &info)?);
+    if source.dictionary(&log.table)?.is_some() {
+        let sql = log.ask_for_copy(source.dialect());
+        source.execute(&sql, &[])?;
+    }
+    Ok(())
+}
+
 /// Follows the log to its end.
 pub(super) fn pass(cx: &Context, course: &Course<'_>, pair: &mut Pair) -> Result<Tally, Error> {
     let way = Way::new(cx, course)?;

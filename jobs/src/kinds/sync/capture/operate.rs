@@ -245,8 +245,8 @@ impl Place {
                 self.name
             )));
         }
-        let table = source.dialect().qualify(&self.log.table);
-        source.execute(&format!("INSERT INTO {table} (op) VALUES ('S')"), &[])?;
+        let sql = self.log.ask_for_copy(source.dialect());
+        source.execute(&sql, &[])?;
         Ok(vec![format!(
             "{}: the next run of the job copies the whole table",
             self.name

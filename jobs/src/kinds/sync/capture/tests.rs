@@ -102,6 +102,20 @@ fn changes_follow_under_a_condition_and_other_names() {
     assert!(bench.order(Order::Remove).contains("were not captured"));
 }
 
+#[test]
+fn a_table_that_is_made_anew_is_copied_anew() {
+    let bench = Bench::new();
+    let xml = JOB.replace("mode=", "create=\"true\" mode=");
+    std::fs::write(bench.path().join("test.xml"), xml).unwrap();
+    bench.order(Order::Install);
+    bench.run(None).unwrap();
+    bench.sql("a.db", "INSERT INTO t VALUES (3, 'c', 3)");
+    bench.sql("b.db", "DROP TABLE copy");
+    bench.run(None).unwrap();
+    bench.equal();
+    assert_eq!(bench.rows()[1].len(), 2);
+}
+
 /// A copy without its note would be made anew by the next run, over a target that may have changed a lot.
 #[test]
 fn the_first_copy_and_the_note_of_it_come_together_or_not_at_all() {

@@ -34,6 +34,29 @@ fn new_rows_come_once_and_the_cursor_with_them() {
 }
 
 #[test]
+fn a_table_that_is_made_anew_gets_all_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::fake(dir.path());
+    let source = database(dir.path(), "s.db", PLAIN);
+    let target = database(dir.path(), "t.db", "SELECT 1");
+    fill(&source, 5);
+    let xml = r#"<table from="a" mode="increment" create="true"/>"#;
+    let mut resident = job(xml);
+    assert_eq!(resident.run(&mut cx).unwrap().written, 5);
+    for job in [&mut job(xml), &mut resident] {
+        target.execute_batch("DROP TABLE a").unwrap();
+        // what is known of a table is believed for a second
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let there = "SELECT count(*) FROM sqlite_schema WHERE name = 'a'";
+        while job.run(&mut cx).is_err() || rows(&target, there) == ["0"] {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::park_timeout(std::time::Duration::from_millis(50));
+        }
+        assert_eq!(rows(&target, "SELECT count(*) FROM a"), ["5"]);
+    }
+}
+
+#[test]
 fn new_rows_come_once_by_a_time_that_several_share() {
     let dir = tempfile::tempdir().unwrap();
     let mut cx = Context::fake(dir.path());
