@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use crate::lab::{Lab, PATIENCE, signal, wait_for};
 use crate::services::variables;
 
+mod redirects;
+
 struct Server {
     url: String,
     root: PathBuf,
@@ -226,7 +228,9 @@ fn killed_and_stopped_it_goes_on_where_it_was() {
 }
 
 /// A server that answers every request by this script, request by request.
-fn scripted(answer: fn(u32, &str, &mut TcpStream) -> std::io::Result<()>) -> String {
+fn scripted(
+    answer: impl Fn(u32, &str, &mut TcpStream) -> std::io::Result<()> + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
     thread::spawn(move || {

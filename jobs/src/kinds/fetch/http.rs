@@ -7,12 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
-use ureq::http::{HeaderMap, header};
+use ureq::Body;
+use ureq::http::{HeaderMap, Response, header};
 use ureq::tls::TlsConfig;
 
 use super::links::Address;
 use super::memory::Validators;
 use super::params::Get;
+use super::redirects::{Way, leads_on};
 use crate::context::Context;
 use crate::error::Error;
 use crate::roots;
@@ -29,7 +31,18 @@ const LONGEST_PAGE: usize = 64 << 20;
 /// What requests of one `<get>` are made with.
 pub(super) struct Client {
     agent: ureq::Agent,
+    /// Of the job file, credentials among them: for the server that it names alone.
     headers: Vec<(String, String)>,
+}
+
+/// A request, wherever it is led.
+struct Question {
+    agent: ureq::Agent,
+    way: Way,
+    /// For the server where it begins alone.
+    headers: Vec<(String, String)>,
+    /// For every server: conditions and ranges.
+    further: Vec<(&'static str, String)>,
 }
 
 /// The beginning of an answer.
@@ -72,6 +85,8 @@ impl Client {
             .timeout_recv_response(silence)
             .timeout_per_read(silence)
             .http_status_as_error(false)
+            // [`Question::answer`] does it: what goes to whom is decided here
+            .max_redirects(0)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("procctl/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -100,20 +115,18 @@ impl Client {
         &self,
         cx: &Context,
         address: &Address,
-        further: &[(&str, String)],
+        further: &[(&'static str, String)],
     ) -> Result<(Head, Flow), Error> {
-        let mut request = self.agent.get(address.text());
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        for (name, value) in further {
-            request = request.header(*name, value);
-        }
+        let question = Question {
+            agent: self.agent.clone(),
+            way: Way::new(address.clone()),
+            headers: self.headers.clone(),
+            further: further.to_vec(),
+        };
         let (tell, news) = sync_channel(AHEAD);
         let what = format!("fetch {}", address.shown());
-        let named = what.clone();
         let body = move || {
-            let told = pass_on(request, &named, &tell);
+            let told = pass_on(question, &tell);
             // whoever does not listen any more has what he wanted, or has stopped
             let _heard = tell.send(told.map_or_else(News::Failed, |()| News::End));
         };
@@ -187,17 +200,40 @@ impl Flow {
     }
 }
 
+impl Question {
+    /// The answer of the server that it is led to in the end.
+    fn answer(&mut self) -> Result<Response<Body>, Error> {
+        loop {
+            let mut request = self.agent.get(self.way.place().text());
+            let own = self.headers.iter().filter(|_| self.way.is_at_home());
+            for (name, value) in own {
+                request = request.header(name, value);
+            }
+            for (name, value) in &self.further {
+                request = request.header(*name, value);
+            }
+            let response = request.call().map_err(|error| self.failed(error))?;
+            let location = response.headers().get(header::LOCATION);
+            let Some(location) = location.filter(|_| leads_on(response.status().as_u16())) else {
+                return Ok(response);
+            };
+            let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+            self.way.go_on(&location, !self.headers.is_empty())?;
+            log::debug!("asks for {}", self.way.shown());
+        }
+    }
+
+    fn failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::Unreachable {
+            what: format!("fetch {}", self.way.shown()),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
 /// Makes the request and hands on what comes.
-fn pass_on(
-    request: ureq::RequestBuilder<ureq::typestate::WithoutBody>,
-    what: &str,
-    tell: &SyncSender<News>,
-) -> Result<(), Error> {
-    let failed = |error: ureq::Error| Error::Unreachable {
-        what: what.to_owned(),
-        source: Some(Box::new(error)),
-    };
-    let response = request.call().map_err(failed)?;
+fn pass_on(mut question: Question, tell: &SyncSender<News>) -> Result<(), Error> {
+    let response = question.answer()?;
     let head = Head {
         status: response.status().as_u16(),
         validators: Validators {
@@ -216,10 +252,9 @@ fn pass_on(
     let mut body = response.into_body().into_reader();
     loop {
         let mut piece = vec![0; PIECE];
-        let length = body.read(&mut piece).map_err(|error| Error::Unreachable {
-            what: what.to_owned(),
-            source: Some(Box::new(error)),
-        })?;
+        let length = body
+            .read(&mut piece)
+            .map_err(|error| question.failed(error))?;
         piece.truncate(length);
         if length == 0 || tell.send(News::Bytes(piece)).is_err() {
             return Ok(());

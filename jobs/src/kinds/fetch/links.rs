@@ -39,6 +39,29 @@ impl Address {
         format!("{}{}", self.0.origin().ascii_serialization(), self.0.path())
     }
 
+    /// Where a server leads that was asked for this address.
+    ///
+    /// # Errors
+    /// Why that is no place to fetch from, without what may be secret in it.
+    pub(super) fn lead(&self, location: &str) -> Result<Address, String> {
+        let mut url = self
+            .0
+            .join(location)
+            .map_err(|error| format!("not a URL: {error}"))?;
+        url.set_fragment(None);
+        Address::parse(url.as_str())
+    }
+
+    /// Whether what goes there and back is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether both have the same scheme, host and port.
+    pub(super) fn is_on_the_server_of(&self, other: &Address) -> bool {
+        self.0.origin() == other.0.origin()
+    }
+
     /// The name that its path ends in.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //! publishes it, so that SIGKILL at any point is followed by a run that finishes the plan. A version that is known is not fetched
 //! again; an interrupted one goes on where it stopped, when the server proves that it still is that version.
 //!
-//! Links of an index page are followed on the page's own server only, and names that lead out of the folder are refused.
+//! Links of an index page are followed on the page's own server only, and names that lead out of the folder are refused. Headers and
+//! credentials go to the server that the URL names, and to no other one that it leads to.
 //!
 //! **Its end**: a server that changes content without changing its validators; one that sends neither validators nor a length, where a
 //! connection that ends early may look like the end of the file (chunked and packed bodies tell).
@@ -15,6 +16,7 @@ mod http;
 mod links;
 mod memory;
 mod params;
+mod redirects;
 mod version;
 
 use http::Client;
