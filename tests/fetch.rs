@@ -308,3 +308,15 @@ fn a_server_that_falls_silent_is_given_up() {
     assert!(begun.elapsed() < Duration::from_secs(90));
     assert_eq!(fs::read_dir(lab.path("in")).unwrap().count(), 0);
 }
+
+#[test]
+fn nothing_new_is_no_answer_where_nothing_is_known() {
+    let url = scripted(|_, _, out| {
+        out.write_all(b"HTTP/1.1 304 Not Modified\r\nETag: \"e\"\r\nConnection: close\r\n\r\n")
+    });
+    let lab = Lab::new();
+    let output = run(&lab, &format!("<get url=\"{url}/x.txt\" to=\"in\"/>"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(65), "{said}");
+    assert!(said.contains("304, not modified, though"), "{said}");
+}

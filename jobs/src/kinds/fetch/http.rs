@@ -277,6 +277,9 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
 pub(super) fn refusal(address: &Address, status: u16) -> Error {
     let what = format!("{}: the server answers {status}", address.shown());
     match status {
+        304 => Error::Data(format!(
+            "{what}, not modified, though it was not asked whether there is another version"
+        )),
         401 | 403 | 407 => Error::Permission(what),
         408 | 425 | 429 | 500..=599 => Error::TryAgain(what),
         _ => Error::Data(what),

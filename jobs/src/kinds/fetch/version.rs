@@ -103,6 +103,7 @@ impl<'a> Version<'a> {
             (None, Some(known)) => conditions(&known.validators),
             (None, None) => Vec::new(),
         };
+        let asked = started.is_none() && !conditions.is_empty();
         let answer = self.client.ask(cx, self.address, &conditions);
         let (head, flow) = match answer {
             Ok(answer) => answer,
@@ -114,7 +115,7 @@ impl<'a> Version<'a> {
             }
         };
         let incoming = match head.status {
-            304 => {
+            304 if asked => {
                 if let Some(known) = known {
                     self.memory.refresh(cx, known)?;
                 }
