@@ -84,6 +84,35 @@ fn sources_are_kept_or_moved_on_either_side() {
 }
 
 #[test]
+fn names_that_cannot_be_sent_stay_and_are_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let site = Site::new();
+    let sent = site.fill("out", 4, &[10, 20]);
+    let strange = [&b"out/a\xff.bin"[..], b"out/b\nc.bin"]
+        .map(|name| site.lab.path(std::ffi::OsStr::from_bytes(name)));
+    for path in &strange {
+        fs::write(path, "x").expect("a file");
+    }
+    let ignored = std::ffi::OsStr::from_bytes(b"out/d\xff.txt");
+    fs::write(site.lab.path(ignored), "x").expect("a file");
+    let put = site.job(
+        "push",
+        r#"<put from="out" to="vip" match="*.bin" then="delete" stable="0s"/>"#,
+    );
+    let output = site.run(&put);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(65), "{said}");
+    assert!(
+        said.contains("\"a\u{fffd}.bin\": the name is no text"),
+        "{said}"
+    );
+    assert!(said.contains("\"b\\nc.bin\": the name holds"), "{said}");
+    assert!(!said.contains("txt"), "{said}");
+    assert_eq!(files(&site.lab.path("xfer/vip")), sent);
+    assert!(strange.iter().all(|path| path.exists()));
+}
+
+#[test]
 fn rights_roots_and_checks() {
     let site = Site::new();
     site.fill("out", 3, &[10]);

@@ -14,6 +14,8 @@ pub(crate) struct Listing {
     /// All names, one behind the other.
     names: String,
     leaves: Vec<Place>,
+    /// Names that are not UTF-8, with replacement characters, in no order; whether each is a folder.
+    strange: Vec<(String, bool)>,
 }
 
 /// Where a name lies.
@@ -43,6 +45,16 @@ impl Listing {
             to: self.names.len(),
             folder: leaf.folder,
         });
+    }
+
+    /// Adds a name that is not UTF-8, as it may be shown.
+    pub(super) fn push_strange(&mut self, shown: String, folder: bool) {
+        self.strange.push((shown, folder));
+    }
+
+    /// Names that are not UTF-8, as they may be shown, and whether each is a folder.
+    pub(crate) fn strange(&self) -> &[(String, bool)] {
+        &self.strange
     }
 
     /// Puts the names in order.

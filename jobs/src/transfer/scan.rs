@@ -3,8 +3,8 @@
 //!
 //! A file is taken when it has not changed for `stable` and nobody has it open for writing, as far as this user can see.
 //! Younger ones are looked at again at the end, `stable` later, as are those with times ahead of the clock, which prove
-//! nothing. Dot files, links, and names that the wire does not carry are left out. The end of this is a writer that
-//! pauses for longer with its file closed, or is out of sight.
+//! nothing. Dot files and links are left out; names that are meant and that the wire does not carry are told apart. The end
+//! of this is a writer that pauses for longer with its file closed, or is out of sight.
 
 use std::{
     sync::Arc,
@@ -36,6 +36,22 @@ pub(crate) struct Found {
     /// Relative to the folder that was scanned.
     pub(crate) name: Name,
     pub(crate) stat: Stat,
+}
+
+/// A name that is meant and cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// As it may be shown, quoted, relative to the folder that was scanned.
+    pub(crate) shown: String,
+    pub(crate) why: &'static str,
+}
+
+/// What a name in a folder comes to.
+enum Candidate {
+    File(Found),
+    Refused(Refused),
+    /// It is not meant, is no file, or is gone.
+    Nothing,
 }
 
 /// What a scan has to say next.
@@ -72,6 +88,8 @@ pub(crate) struct Scan {
     young: Vec<Found>,
     again: Option<(Instant, std::vec::IntoIter<Found>)>,
     writers: Option<(Instant, Writers)>,
+    /// Found since they were last asked for.
+    refused: Vec<Refused>,
     /// Names that were looked at.
     seen: u32,
 }
@@ -90,6 +108,7 @@ impl Scan {
             young: Vec::new(),
             again: None,
             writers: None,
+            refused: Vec::new(),
             seen: 0,
         }
     }
@@ -97,6 +116,11 @@ impl Scan {
     /// The path of a file below the tree's root.
     pub(crate) fn path(&self, name: &Name) -> String {
         join(&self.wanted.folder, name.as_str())
+    }
+
+    /// What was found since the last call and cannot be sent: those who own the files are to hear of it.
+    pub(crate) fn refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     /// The next file that `is_new` lets pass.
@@ -126,7 +150,14 @@ impl Scan {
                     return Ok(Next::File(found));
                 }
             } else if let Some(leaf) = self.listing.leaf(self.at) {
-                let candidate = self.candidate(leaf)?;
+                let candidate = match self.candidate(leaf)? {
+                    Candidate::File(found) => Some(found),
+                    Candidate::Nothing => None,
+                    Candidate::Refused(refused) => {
+                        self.refused.push(refused);
+                        None
+                    }
+                };
                 self.at += 1;
                 self.seen = self.seen.wrapping_add(1);
                 if self.seen.is_multiple_of(TICK) {
@@ -165,6 +196,7 @@ impl Scan {
                 self.at = 0;
                 self.here = folder;
                 self.depth = depth;
+                self.refuse_strange();
                 if self.wanted.recurse && depth < DEEPEST {
                     let below = |leaf: &Leaf<'_>| leaf.folder && !leaf.name.starts_with('.');
                     for leaf in self.listing.iter().rev().filter(below) {
@@ -185,18 +217,49 @@ impl Scan {
         }
     }
 
-    fn candidate(&self, leaf: Leaf<'_>) -> Result<Option<Found>, Error> {
-        if leaf.folder || leaf.name.starts_with('.') || !self.wanted.patterns.matches(leaf.name) {
-            return Ok(None);
+    fn candidate(&self, leaf: Leaf<'_>) -> Result<Candidate, Error> {
+        if leaf.folder || !self.is_meant(leaf) {
+            return Ok(Candidate::Nothing);
         }
-        let Ok(name) = Name::new(join(&self.here, leaf.name)) else {
-            log::warn!("{:?}: left alone, a name that cannot be sent", leaf.name);
-            return Ok(None);
+        let path = join(&self.here, leaf.name);
+        let name = match Name::new(path.as_str()) {
+            Ok(name) => name,
+            Err(why) => {
+                let shown = format!("{path:?}");
+                return Ok(Candidate::Refused(Refused { shown, why }));
+            }
         };
         let stat = self.tree.look(&self.path(&name))?;
-        Ok(stat
-            .filter(|stat| stat.regular)
-            .map(|stat| Found { name, stat }))
+        Ok(match stat.filter(|stat| stat.regular) {
+            Some(stat) => Candidate::File(Found { name, stat }),
+            None => Candidate::Nothing,
+        })
+    }
+
+    /// Whether a name is looked at: a file's that the patterns take, or a folder's that is looked into.
+    fn is_meant(&self, leaf: Leaf<'_>) -> bool {
+        let meant = if leaf.folder {
+            self.wanted.recurse
+        } else {
+            self.wanted.patterns.matches(leaf.name)
+        };
+        meant && !leaf.name.starts_with('.')
+    }
+
+    /// Names of the folder that is looked into now that are meant and no text.
+    fn refuse_strange(&mut self) {
+        for (name, folder) in self.listing.strange() {
+            let leaf = Leaf {
+                name,
+                folder: *folder,
+            };
+            if self.is_meant(leaf) {
+                self.refused.push(Refused {
+                    shown: format!("{:?}", join(&self.here, name)),
+                    why: "the name is no text in UTF-8",
+                });
+            }
+        }
     }
 
     fn is_settled(&self, stat: &Stat) -> bool {
@@ -278,6 +341,40 @@ mod tests {
             all(&mut scan(home.path(), 0)),
             ["a.xml", "b.xml", "x/y/e.xml"]
         );
+    }
+
+    #[test]
+    fn names_that_cannot_be_sent_are_told_where_they_are_meant() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("x")).unwrap();
+        for name in [
+            &b"a.xml"[..],
+            b"b\xff.xml",
+            b"b\xff.csv",
+            b".c\xff.xml",
+            b"line\nend.xml",
+            b"line\nend.csv",
+            b"x/d\xff.xml",
+        ] {
+            fs::write(home.path().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+        }
+        let folder = std::ffi::OsStr::from_bytes(b"e\xff");
+        fs::create_dir(home.path().join(folder)).unwrap();
+        let mut scan = scan(home.path(), 0);
+        assert_eq!(all(&mut scan), ["a.xml"]);
+        let mut refused: Vec<_> = scan.refused().into_iter().map(|name| name.shown).collect();
+        refused.sort();
+        assert_eq!(
+            refused,
+            [
+                "\"b\u{fffd}.xml\"",
+                "\"e\u{fffd}\"",
+                "\"line\\nend.xml\"",
+                "\"x/d\u{fffd}.xml\""
+            ]
+        );
+        assert!(scan.refused().is_empty());
     }
 
     #[test]

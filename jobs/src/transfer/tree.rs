@@ -266,34 +266,34 @@ impl Tree {
         Ok(File::from(rustix::fs::openat(folder, leaf, flags, mode)?))
     }
 
-    /// What a folder holds, in name order. Names that are not UTF-8, and what is neither file nor folder, are left out.
+    /// What a folder holds, in name order; names that are not UTF-8 apart. What is neither file nor folder is left out.
     pub(crate) fn list(&self, name: &str) -> Result<Listing, Error> {
         let folder = self.folder(name)?;
         let failed = self.failed("list", name);
         let mut listing = Listing::default();
         for entry in Dir::read_from(&*folder).map_err(&failed)? {
             let entry = entry.map_err(&failed)?;
-            let Ok(leaf) = entry.file_name().to_str() else {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
-            };
+            }
             let kind = match entry.file_type() {
                 // some file systems do not tell
                 FileType::Unknown => {
-                    match rustix::fs::statat(&*folder, leaf, AtFlags::SYMLINK_NOFOLLOW) {
+                    match rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(stat) => FileType::from_raw_mode(stat.st_mode),
                         Err(_) => continue,
                     }
                 }
                 kind => kind,
             };
-            if leaf != "."
-                && leaf != ".."
-                && matches!(kind, FileType::RegularFile | FileType::Directory)
-            {
-                listing.push(Leaf {
-                    name: leaf,
-                    folder: kind == FileType::Directory,
-                });
+            if !matches!(kind, FileType::RegularFile | FileType::Directory) {
+                continue;
+            }
+            let folder = kind == FileType::Directory;
+            match name.to_str() {
+                Ok(name) => listing.push(Leaf { name, folder }),
+                Err(_) => listing.push_strange(name.to_string_lossy().into_owned(), folder),
             }
         }
         listing.sort();

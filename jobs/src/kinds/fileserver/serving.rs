@@ -94,7 +94,11 @@ impl<'a> Serving<'a> {
 
 impl Origin for Serving<'_> {
     fn next(&mut self, host: &dyn Host) -> Result<Next, Error> {
-        self.scan.next(host, &mut |_| true)
+        let next = self.scan.next(host, &mut |_| true);
+        for refused in self.scan.refused() {
+            log::warn!("{}: left alone: {}", refused.shown, refused.why);
+        }
+        next
     }
 
     fn path(&self, name: &Name) -> String {

@@ -17,7 +17,7 @@ use crate::{
         disposal,
         host::Host,
         journal::{Memory, locked},
-        message::{Message, Refusal},
+        message::{Code, Message, Refusal},
         name::{self, Name},
         refused,
         scan::{Found, Next, Scan, Wanted},
@@ -74,9 +74,11 @@ pub(super) fn run(
         memory,
         known,
         misses,
+        refused: 0,
     };
     let host = session.host(cx);
-    let moved = sender::send(session.ends(), &tree, &mut origin, &host, true)?;
+    let mut moved = sender::send(session.ends(), &tree, &mut origin, &host, true)?;
+    moved.missed += origin.refused;
     origin.forget_others()?;
     Ok(moved)
 }
@@ -108,9 +110,20 @@ struct Outbox<'a> {
     memory: Option<Memory>,
     known: Option<Known>,
     misses: &'a mut Misses,
+    /// Files whose names cannot be sent.
+    refused: u64,
 }
 
 impl Outbox<'_> {
+    /// A name that cannot be sent fails for good: whoever made it has to hear of it.
+    fn refuse(&mut self) {
+        for refused in self.scan.refused() {
+            self.refused += 1;
+            let why = Refusal::new(Code::Name, refused.why);
+            self.misses.add(&refused.shown, &why);
+        }
+    }
+
     fn forget_others(&mut self) -> Result<(), Error> {
         match (&mut self.known, &self.memory) {
             (Some(known), Some(memory)) if known.has_others() => {
@@ -153,12 +166,14 @@ impl Outbox<'_> {
 impl Origin for Outbox<'_> {
     fn next(&mut self, host: &dyn Host) -> Result<Next, Error> {
         let known = &mut self.known;
-        self.scan.next(host, &mut |found| {
+        let next = self.scan.next(host, &mut |found| {
             let known = known.as_mut();
             !known.is_some_and(|known| {
                 known.has(found.name.as_str(), found.stat.size, found.stat.mtime)
             })
-        })
+        });
+        self.refuse();
+        next
     }
 
     fn path(&self, name: &Name) -> String {
