@@ -283,3 +283,22 @@ fn over_ipv6_both_may_open_the_data_connection() {
         assert_eq!(tree(&lab.path("back")), tree(&lab.path("out")), "{mode}");
     }
 }
+
+#[test]
+fn a_folder_to_send_from_that_is_not_there_is_told_and_the_others_go() {
+    let lab = Lab::new();
+    lab.write("out/a.xml", "<a/>");
+    let odd = Arc::new(Odd {
+        features: " EPSV\r\n SIZE\r\n",
+        renames: true,
+        ..Odd::default()
+    });
+    let server = element(&odd.serve(), "retries=\"0\"");
+    let put = |from: &str| format!("<put from=\"{from}\" to=\"/\" stable=\"0s\"/>");
+    let content = format!("{server}{}{}", put("typo"), put("out"));
+    let output = run(&lab, "put", &content);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(said.contains("typo: No such file or directory"), "{said}");
+    assert_eq!(odd.files.lock().expect("files")["a.xml"], b"<a/>");
+}

@@ -38,6 +38,9 @@ pub(super) struct Search<'a> {
 }
 
 /// Every file that the patterns take, in name order.
+///
+/// # Errors
+/// When the folder itself is not there or cannot be read; those below it only count as failed.
 pub(super) fn survey(
     cx: &Context,
     search: &Search<'_>,
@@ -45,10 +48,6 @@ pub(super) fn survey(
 ) -> Result<Vec<Local>, Error> {
     let disk = cx.disk();
     let mut found = Vec::new();
-    if disk.look(search.root)?.is_none() {
-        log::warn!("{}: there is no such folder", search.root.display());
-        return Ok(found);
-    }
     let mut folders = vec![(search.root.to_owned(), String::new(), 1)];
     while let Some((dir, prefix, depth)) = folders.pop() {
         cx.checkpoint()?;
@@ -196,5 +195,22 @@ mod tests {
         drop(open);
         assert_eq!(files, ["a.xml", "sub/deep/e.xml"]);
         assert_eq!(outcome.end().unwrap_err().exit_code(), 65);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context::fake(dir.path());
+        fs::write(dir.path().join("file"), "x").unwrap();
+        for name in ["none", "file"] {
+            let search = Search {
+                root: &dir.path().join(name),
+                pattern: &"*".parse().unwrap(),
+                recurse: true,
+                aside: None,
+            };
+            let error = survey(&cx, &search, &mut Outcome::default()).unwrap_err();
+            assert_eq!(error.exit_code(), 74, "{name}: {}", error.chain());
+        }
     }
 }
