@@ -194,6 +194,18 @@ impl Draft {
         self.leftover.there = false;
     }
 
+    /// Takes back all that was written; writing begins anew.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        self.file
+            .cut(0)
+            .map_err(Error::io("cut", &self.leftover.path))?;
+        self.length = 0;
+        Ok(())
+    }
+
     /// Bytes so far.
     #[must_use]
     pub fn length(&self) -> u64 {

@@ -206,6 +206,36 @@ fn a_long_file_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_long_file_that_is_another_one_by_then_begins_anew() {
+    let (lab, server) = (Lab::new(), server());
+    let there = server.folder("mixture").join("long.bin");
+    let proxy = Proxy::start(&server.host);
+    let job = format!(
+        "{}<get from=\"/mixture\" to=\"back\" stable=\"0s\"/>",
+        element(&proxy.host, "retries=\"0\"")
+    );
+    // neither size nor time tell one from the other
+    let hold = |byte: u8| {
+        fs::write(&there, vec![byte; 8_000_000]).unwrap();
+        let file = fs::File::options().append(true).open(&there).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000))
+            .unwrap();
+    };
+    hold(1);
+    proxy.cut_after(5_000_000);
+    let output = run(&lab, "get", &job);
+    assert!(
+        matches!(output.status.code(), Some(69 | 75)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    hold(2);
+    let said = good(&lab, "get", &job);
+    assert!(said.contains("begins anew"), "{said}");
+    assert_eq!(tree(&lab.path("back"))["long.bin"], vec![2; 8_000_000]);
+}
+
+#[test]
 fn a_stop_is_heard_within_a_second_and_loses_nothing() {
     let (lab, server) = (Lab::new(), server());
     let there = server.folder("stop");

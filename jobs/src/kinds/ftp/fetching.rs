@@ -14,6 +14,7 @@ use super::get::{Getting, Remote, SYNC};
 use super::listing::{Precision, Stamp};
 use super::memory::{Plan, Planned};
 use super::outcome::Outcome;
+use super::seam::Seam;
 use super::session::Session;
 use crate::context::Context;
 use crate::disk::folder;
@@ -162,6 +163,7 @@ impl Getting<'_> {
         Ok(cx.disk().look(&draft)?.is_some())
     }
 
+    /// Receives a file behind what is in its draft, if that is still a part of it; else all of it.
     fn receive(
         &self,
         cx: &Context,
@@ -169,11 +171,31 @@ impl Getting<'_> {
         path: &str,
         draft: &mut Draft,
     ) -> fault::Result<()> {
-        let offset = draft.length();
-        if offset > 0 {
-            log::info!("{path}: goes on at byte {offset}");
+        let (link, offset) = (self.crew.link, draft.length());
+        if offset == 0 {
+            return session.receive(cx, link, path, 0, &mut sink(draft));
         }
-        session.receive(cx, self.crew.link, path, offset, &mut sink(draft))
+        let mut seam = Seam::of(cx, draft.path(), offset)?;
+        let start = offset - seam.length();
+        log::info!("{path}: goes on at byte {offset}");
+        let mut differs = false;
+        let mut write = sink(draft);
+        let went = session.receive(cx, link, path, start, &mut |bytes| match seam.pass(bytes) {
+            Some(new) => write(new),
+            None => {
+                differs = true;
+                Err(Error::TryAgain(format!("{path}: another version")))
+            }
+        });
+        drop(write);
+        if !differs {
+            return went;
+        }
+        log::info!("{path}: what is here is of another version; it begins anew");
+        draft.restart()?;
+        // the rest of what was asked for is still on its way on the old connection
+        *session = Session::open(cx, link)?;
+        session.receive(cx, link, path, 0, &mut sink(draft))
     }
 
     /// The time that the file here gets: the server's, as exactly as it can be had.

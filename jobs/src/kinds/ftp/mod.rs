@@ -4,13 +4,15 @@
 //! time) is moved once: what was moved is written to the job's state together with the plan that publishes it, so that SIGKILL at any
 //! point is followed by a run that finishes the plan, and neither forgets a file nor moves one twice. A source is deleted or
 //! moved away only after the other side holds the file: here that means synced and under its name; there, the server's reply that
-//! the transfer is complete, the rename, and a SIZE that matches (and a HASH, from servers that know it). An interrupted file goes on where it stopped.
+//! the transfer is complete, the rename, and a SIZE that matches (and a HASH, from servers that know it). An interrupted file goes on where it stopped,
+//! if the last 64 KiB that came of it are still the same there.
 //!
 //! A file is taken only when it no longer changes: two listings `stable` apart agree, and so does a third after the transfer.
 //! Names from the server that lead out of their folder, or carry line ends or zero bytes, are refused and reported.
 //!
 //! **Its end**: a server that lies about sizes, or loses what it confirmed (FTP knows no sync); one without SIZE, whose word alone counts;
-//! a version that differs from the last one in neither size nor time; the instant between the last look at a source and its deletion. With
+//! a version that differs from the last one in neither size nor time. It is not new; and if it comes while the last one is half moved, the file is
+//! a mixture of both, unless those 64 KiB differ (in a get; nothing tells in a put) or the server knows HASH. The instant between the last look at a source and its deletion, too, is open. With
 //! `temporary="false"` others see files grow on the server. Without TLS anybody on the way can read and change everything.
 
 mod crew;
@@ -33,6 +35,7 @@ mod pace;
 mod params;
 mod probe;
 mod put;
+mod seam;
 mod sending;
 mod session;
 mod swift;
