@@ -1,6 +1,7 @@
 //! A server that means harm: names that lead elsewhere, listings without an end, lines without an end, bytes that trickle. A small
 //! script of FTP answers stands in for it.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -102,6 +103,23 @@ fn names_that_lead_elsewhere_are_refused_and_the_others_come() {
         ["good"]
     );
     assert!(!lab.path("up").exists());
+    // when it is met, not with every further look at the folder
+    assert_eq!(said.matches("/etc/cron.d/root").count(), 1, "{said}");
+}
+
+#[test]
+fn a_folder_in_the_way_of_a_file_is_named() {
+    let lister: Lister =
+        |stream| stream.write_all(b"type=file;size=1;modify=20200101000000; good\r\n");
+    let lab = Lab::new();
+    fs::create_dir_all(lab.path("in/good/x")).expect("a folder");
+    let server = element(&evil(lister), "retries=\"0\"");
+    let content = format!("{server}<get from=\"/x\" to=\"in\" stable=\"0s\"/>");
+    let output = run(&lab, "evil", &content);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(said.contains("in/good: Is a directory"), "{said}");
+    assert!(!said.contains(".part"), "{said}");
 }
 
 #[test]

@@ -358,7 +358,7 @@ pub(super) fn publish_here(
             }
             Err(_) if disk.look(draft)?.is_none() => {}
             Err(error) => {
-                outcome.failed(error);
+                outcome.failed(unnamed(error, target));
                 disk.remove(draft)?;
                 failed.push(number);
             }
@@ -369,6 +369,14 @@ pub(super) fn publish_here(
         disk.sync_dir(&dir)?;
     }
     Ok(failed)
+}
+
+/// What it means that a file cannot have its name: the draft's, which the system was told, says nobody anything.
+fn unnamed(error: Error, target: &Path) -> Error {
+    match error {
+        Error::Io { source, .. } => Error::io("publish", target)(source),
+        other => other,
+    }
 }
 
 fn text(path: &Path) -> Result<String, Error> {

@@ -202,7 +202,7 @@ impl<'a> Getting<'a> {
                 .filter(|remote| self.memory.has(&remote.file, &remote.version()));
             self.dispose(cx, left.collect(), outcome)?;
         }
-        let fresh = self.still(cx, fresh, outcome)?;
+        let fresh = self.still(cx, fresh)?;
         if fresh.is_empty() {
             return Ok(());
         }
@@ -218,19 +218,14 @@ impl<'a> Getting<'a> {
     }
 
     /// Those of the files that a second look, `stable` later, shows unchanged.
-    fn still(
-        &self,
-        cx: &Context,
-        files: Vec<Remote>,
-        outcome: &mut Outcome,
-    ) -> Result<Vec<Remote>, Error> {
+    fn still(&self, cx: &Context, files: Vec<Remote>) -> Result<Vec<Remote>, Error> {
         let stable = self.get.stable.0;
         if files.is_empty() || stable.is_zero() {
             return Ok(files);
         }
         cx.phase("waiting whether files still change");
         cx.wait(stable)?;
-        self.unchanged(cx, files, outcome, |remote| remote)
+        self.unchanged(cx, files, |remote| remote)
     }
 
     /// Those of the things that are still on the server as they were listed.
@@ -238,7 +233,6 @@ impl<'a> Getting<'a> {
         &self,
         cx: &Context,
         things: Vec<T>,
-        outcome: &mut Outcome,
         of: impl Fn(&T) -> &Remote,
     ) -> Result<Vec<T>, Error> {
         let folders: BTreeSet<Folder> = things
@@ -254,9 +248,7 @@ impl<'a> Getting<'a> {
             .collect();
         let folders: Vec<Folder> = folders.into_iter().collect();
         let mut now = Vec::new();
-        let mut quiet = Outcome::default();
-        self.list(cx, &folders, &mut now, &mut quiet)?;
-        outcome.tally += quiet.tally;
+        self.list(cx, &folders, &mut now, &mut Outcome::of_another_look())?;
         let now: HashMap<String, Listed> = now
             .into_iter()
             .map(|remote| (remote.file, remote.listed))
@@ -304,7 +296,7 @@ impl<'a> Getting<'a> {
             fetched.into_iter().for_each(|(_, sealed)| sealed.keep());
             return Err(error);
         }
-        let fetched = self.unchanged(cx, fetched, outcome, |(remote, _)| remote)?;
+        let fetched = self.unchanged(cx, fetched, |(remote, _)| remote)?;
         let published = self.publish(cx, fetched, outcome)?;
         let disposed = if self.then == Then::Keep {
             Vec::new()

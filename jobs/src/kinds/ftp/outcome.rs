@@ -9,9 +9,19 @@ pub(super) struct Outcome {
     pub(super) tally: Tally,
     failed: u64,
     first: Option<Error>,
+    /// All of it was told before.
+    silent: bool,
 }
 
 impl Outcome {
+    /// Of another look at the same.
+    pub(super) fn of_another_look() -> Outcome {
+        Outcome {
+            silent: true,
+            ..Outcome::default()
+        }
+    }
+
     /// A file was moved.
     pub(super) fn moved(&mut self, bytes: u64) {
         self.tally += Tally {
@@ -25,7 +35,12 @@ impl Outcome {
 
     /// Something failed that leaves the others alone; it is tried again in the next pass.
     pub(super) fn failed(&mut self, error: Error) {
-        log::warn!("{}", error.chain());
+        let level = if self.silent {
+            log::Level::Debug
+        } else {
+            log::Level::Warn
+        };
+        log::log!(level, "{}", error.chain());
         self.failed += 1;
         self.first.get_or_insert(error);
     }
