@@ -70,6 +70,32 @@ fn a_refused_record_and_dead_letters_alarm_until_they_are_seen_to() {
 }
 
 #[test]
+fn many_dead_letters_are_one_alarm() {
+    let sink = Sink::new(Mode::Refuses("bad"));
+    let deliver = format!(r#"<deliver url="{}" batch="1" give-up="3"/>"#, sink.url);
+    let forward = supervised(r#"ack="true""#, "", &deliver);
+    let lines: String = (0..12).map(|n| format!("bad {n}\n")).collect();
+    assert_eq!(send_lines(forward.address, lines.as_bytes()), "12");
+    let dead = forward.lab.path("spool/dead/main");
+    let letters = wait_for("all letters are dead", PATIENCE, || {
+        let entries = std::fs::read_dir(&dead).ok()?.flatten();
+        let letters: Vec<_> = entries.map(|entry| entry.path()).collect();
+        let whole = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "seg");
+        (letters.len() == 12 && letters.iter().all(whole)).then_some(letters)
+    });
+    told(
+        &forward,
+        "failed f: main dead letters: ",
+        "refused for good by",
+    );
+    for letter in letters {
+        std::fs::remove_file(letter).expect("taking a letter away");
+    }
+    let count = told(&forward, "recovered f: ", "well again");
+    assert_eq!(count, 2, "{:?}", forward.lab.lines("alarms"));
+}
+
+#[test]
 fn a_full_quota_alarms_and_its_end_too() {
     let sink = Sink::new(Mode::HangsUp);
     let deliver = format!(r#"<deliver url="{}" batch="500"/>"#, sink.url);

@@ -37,7 +37,7 @@ impl Told {
 pub(crate) struct Standing {
     pub(crate) who: String,
     pub(crate) text: String,
-    /// For how long.
+    /// For how long; one that seems to be over grows no older.
     pub(crate) age: Duration,
 }
 
@@ -97,7 +97,7 @@ impl Trouble {
         let standing = |(who, told): (&String, &Told)| Standing {
             who: who.clone(),
             text: told.text.clone(),
-            age: now - told.since,
+            age: told.well.unwrap_or(now) - told.since,
         };
         all.iter().map(standing).collect()
     }
@@ -144,5 +144,17 @@ mod tests {
         let long_ago = Instant::now().checked_sub(CALM).unwrap();
         trouble.all().get_mut("a").unwrap().well = Some(long_ago);
         assert_eq!(whose(trouble.standing()), [""; 0]);
+    }
+
+    #[test]
+    fn one_that_was_short_does_not_grow_old_while_it_may_come_back() {
+        let trouble = Trouble::default();
+        trouble.tell("a", "one".to_owned());
+        let second = Duration::from_secs(1);
+        let since = Instant::now().checked_sub(4 * second).unwrap();
+        trouble.all().get_mut("a").unwrap().since = since;
+        assert!(trouble.standing()[0].age >= 4 * second);
+        trouble.all().get_mut("a").unwrap().well = Some(since + second);
+        assert_eq!(trouble.standing()[0].age, second);
     }
 }

@@ -21,11 +21,14 @@ use super::{
     load::Load,
     retry::{Backoff, Verdict, verdict, wish},
 };
-use crate::kinds::forward::{
-    params::{Body, Deliver},
-    spool::{Bell, Shelf},
-    trouble::Trouble,
-    vitals::Vital,
+use crate::{
+    job::Count,
+    kinds::forward::{
+        params::{Body, Deliver},
+        spool::{Bell, Shelf},
+        trouble::Trouble,
+        vitals::Vital,
+    },
 };
 
 /// How long a worker without work sleeps.
@@ -155,7 +158,12 @@ impl Worker {
                     }
                     let (first, last) = load.span();
                     let text = format!("{} refuses records {first} to {last}: {why}", self.place);
-                    self.shared.trouble.tell(who, text);
+                    match self.shared.deliver.give_up {
+                        None => self.shared.trouble.tell(who, text),
+                        // it ends by itself; what stays are the dead letters, a trouble of their own
+                        Some(_) if refusals == 1 => log::warn!("{who}: {text}"),
+                        Some(_) => {}
+                    }
                     backoff.next()
                 }
             };
@@ -193,7 +201,8 @@ impl Worker {
                         self.place
                     );
                     shared.figures.bury(load.len() as u64);
-                    let text = format!("there are records that {} refused for good", self.place);
+                    let dead = Count(shared.figures.read().dead, "record");
+                    let text = format!("{dead} refused for good by {}", self.place);
                     shared.trouble.tell(&dead::trouble(name), text);
                     shared.trouble.over(name);
                     return Fate::Confirmed {
