@@ -10,7 +10,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::tally::Bytes;
+use crate::tally::{Bytes, Count};
 
 /// How often the line is drawn at most.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -96,7 +96,8 @@ impl Meter {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let rate = rows.saturating_mul(1000) / millis.max(1);
         let message = format!(
-            "{rows} rows, {}, {rate} rows/s {}",
+            "{}, {}, {rate} rows/s {}",
+            Count(rows, "row"),
             Bytes(bytes),
             self.phase.borrow()
         );

@@ -26,7 +26,7 @@ use params::{Files, Params};
 use crate::context::Context;
 use crate::disk::Entry;
 use crate::error::Error;
-use crate::job::{Invalid, Job, Report, Tally};
+use crate::job::{Count, Invalid, Job, Report, Tally};
 use crate::publish::sweep_drafts;
 use crate::writers::Writers;
 
@@ -93,8 +93,9 @@ impl Job for Sweep {
                 Ok(())
             })?;
             report.note(format_args!(
-                "{}: {count} files, {bytes} bytes, to {}",
+                "{}: {}, {bytes} bytes, to {}",
                 root.display(),
+                Count(count, "file"),
                 word(files)
             ));
         }

@@ -19,7 +19,7 @@ use super::refresh::{commit, guard};
 use super::stage::Staging;
 use crate::context::Context;
 use crate::error::Error;
-use crate::job::Tally;
+use crate::job::{Count, Tally};
 
 /// So many spans are read by one statement.
 const SPANS: usize = 100;
@@ -57,9 +57,10 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, sides: Sides<'_>) -> Resul
         source.rollback()?;
         reader.rollback()?;
         log::info!(
-            "{} -> {}: {read} rows, no difference",
+            "{} -> {}: {}, no difference",
             course.table.from,
-            facts.to
+            facts.to,
+            Count(read, "row")
         );
         return Ok(tally);
     }
@@ -85,10 +86,10 @@ pub(super) fn pass(cx: &Context, course: &Course<'_>, sides: Sides<'_>) -> Resul
     let [inserted, updated, deleted] = counts;
     tally.written = inserted + updated + deleted;
     log::info!(
-        "{} -> {}: {} rows, {inserted} inserted, {updated} updated, {deleted} deleted",
+        "{} -> {}: {}, {inserted} inserted, {updated} updated, {deleted} deleted",
         course.table.from,
         facts.to,
-        tally.read
+        Count(tally.read, "row")
     );
     Ok(tally)
 }

@@ -11,7 +11,7 @@ use super::pass::Pair;
 use super::stage::Staging;
 use crate::context::Context;
 use crate::error::Error;
-use crate::job::Tally;
+use crate::job::{Count, Tally};
 use crate::statement::STATEMENT;
 use db::{Connection, Load, Mode, TableInfo};
 
@@ -61,10 +61,10 @@ fn fill(
     commit(cx, target)?;
     tally.written = tally.read;
     log::info!(
-        "{} -> {}: {} rows into the empty table",
+        "{} -> {}: {} into the empty table",
         course.table.from,
         facts.to,
-        tally.written
+        Count(tally.written, "row")
     );
     Ok(tally)
 }
@@ -111,10 +111,10 @@ fn renew(
     stage.drop(target)?;
     tally.written = deleted + updated + inserted;
     log::info!(
-        "{} -> {}: {} rows read, {inserted} inserted, {updated} updated, {deleted} deleted",
+        "{} -> {}: {} read, {inserted} inserted, {updated} updated, {deleted} deleted",
         course.table.from,
         facts.to,
-        tally.read
+        Count(tally.read, "row")
     );
     Ok(tally)
 }
