@@ -47,7 +47,7 @@ use self::{
     figures::Told,
     intake::{Handoff, Server, Writer},
     params::Params,
-    spool::Store,
+    spool::{Beside, Store},
     trouble::Trouble,
     vitals::Vitals,
 };
@@ -152,6 +152,7 @@ impl Running {
             handoff,
             sync: params.spool.sync,
             quota,
+            beside: Beside::default(),
             vital: vitals.join("writer", OPENING),
             trouble: Arc::clone(&trouble),
         };

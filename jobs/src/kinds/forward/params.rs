@@ -67,7 +67,7 @@ pub(crate) struct SpoolFolder {
     /// A file of records is closed at this size, and removed when all in it is delivered.
     #[serde(default = "segment")]
     pub(super) segment: Size,
-    /// The most that the spool may take on the disk; when it is full, senders wait.
+    /// The most that the spool may take on the disk, dead letters and quarantine among it; when it is full, senders wait.
     #[serde(default = "quota")]
     pub(super) quota: Size,
     /// `always`: a record is acknowledged when it is on disk. A time such as `200ms`: when it is written; a loss of power

@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     kinds::forward::{
         params::SyncPolicy,
-        spool::{Store, is_full},
+        spool::{Beside, Store, is_full},
         trouble::Trouble,
         vitals::Vital,
     },
@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     pub(crate) sync: SyncPolicy,
     /// Bytes that the spool may take on the disk.
     pub(crate) quota: u64,
+    /// What of them its segments do not take.
+    pub(crate) beside: Beside,
     pub(crate) vital: Vital,
     pub(crate) trouble: Arc<Trouble>,
 }
@@ -98,8 +100,9 @@ impl Writer {
             self.handoff.give_back(group);
         }
         if always {
-            let free = self.quota.saturating_sub(self.store.shelf().bytes());
-            self.store.prepare(free);
+            let shelf = Arc::clone(self.store.shelf());
+            let taken = shelf.bytes() + self.beside.bytes(&shelf);
+            self.store.prepare(self.quota.saturating_sub(taken));
         }
     }
 
@@ -138,9 +141,10 @@ impl Writer {
         let (mut seen, mut rolled) = (0, false);
         loop {
             let more = self.store.waiting_bytes() + self.store.unsynced_bytes();
+            let beside = self.beside.bytes(&shelf);
             // alone in the spool, a batch larger than the quota has its room: nothing can go that would make more
             let alone = rolled && shelf.segments().len() <= 1;
-            if alone || shelf.bytes() + more <= self.quota {
+            if alone || shelf.bytes() + beside + more <= self.quota {
                 self.trouble.over("quota");
                 return Ok(());
             }
@@ -153,7 +157,12 @@ impl Writer {
                 rolled = true;
                 continue;
             }
-            let text = format!("the quota of {} bytes is full, senders wait", self.quota);
+            let mut text = format!("the quota of {} bytes is full, senders wait", self.quota);
+            if beside > self.quota / 4 {
+                text = format!(
+                    "{text}; {beside} bytes of it are dead letters, quarantine and the like"
+                );
+            }
             self.trouble.tell("quota", text);
             if self.handoff.is_closed() {
                 return Err(Error::TryAgain("the quota is full".to_owned()));

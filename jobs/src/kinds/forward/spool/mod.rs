@@ -2,6 +2,7 @@
 //! networks and threads, and touches the disk only by its face, so that tests can take its power away.
 
 mod bell;
+mod beside;
 pub(crate) mod cursor;
 mod done;
 pub(crate) mod quarantine;
@@ -20,6 +21,7 @@ mod tests;
 mod torn;
 
 pub(crate) use bell::Bell;
+pub(crate) use beside::Beside;
 pub(crate) use done::Done;
 pub(crate) use reader::{Next, Reader};
 pub(crate) use record::{Found, Head, MAX_BODY, Seal};

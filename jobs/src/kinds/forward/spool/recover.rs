@@ -62,7 +62,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, segment: u64) -> Result<Sto
             disk.remove(&entry.path)?;
         }
     }
-    reserve::keep(&**disk, dir);
+    reserve::keep(&**disk, dir, segment);
     let found = look(disk, dir)?;
     let seal = Seal::new(identify(disk, &found)?);
     let base = base_of(found.segments.last());

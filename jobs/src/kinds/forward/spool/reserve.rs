@@ -7,14 +7,22 @@ use super::segment;
 use crate::{disk::Disk, error::Error};
 
 const NAME: &str = "reserve";
-const BYTES: usize = 256 << 10;
+/// The most that it takes, and the least.
+const BYTES: u64 = 256 << 10;
+const LEAST: u64 = 8 << 10;
 
-/// Puts the room aside if it is not; a disk without room for it is no error.
-pub(crate) fn keep(disk: &dyn Disk, dir: &Path) {
+/// Puts the room aside if it is not, about as much as a segment, which takes so many bytes; a disk without room for it is no error.
+pub(crate) fn keep(disk: &dyn Disk, dir: &Path, segment: u64) {
+    let bytes = segment.clamp(LEAST, BYTES);
     let there = disk.look(&dir.join(NAME));
-    if matches!(there, Ok(None)) {
+    if there.is_ok_and(|there| there.is_none_or(|there| there.length > bytes)) {
         // It is tried again later; what is wrong with the disk, those tell who write what counts.
-        let _later = segment::put(disk, dir, NAME, &vec![0; BYTES]);
+        let _later = segment::put(
+            disk,
+            dir,
+            NAME,
+            &vec![0; usize::try_from(bytes).unwrap_or(0)],
+        );
     }
 }
 

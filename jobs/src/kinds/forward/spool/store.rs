@@ -285,7 +285,7 @@ impl Store {
 
     /// Puts room aside again that was given up when the disk was full.
     pub(crate) fn restore_reserve(&self) {
-        reserve::keep(&*self.shelf.disk, &self.shelf.dir);
+        reserve::keep(&*self.shelf.disk, &self.shelf.dir, self.segment);
     }
 
     /// Makes durable what was written and ends the segment, so that it can be removed when all of it is confirmed.
