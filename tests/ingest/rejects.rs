@@ -137,8 +137,11 @@ fn rejects_are_exact(
     let path = lab.path("in/rejects/f.csv.rejects.xml");
     let rejects = fs::read_to_string(&path).expect("the reject file");
     let mut told = BTreeMap::new();
+    let mut before = 0;
     for reject in rejects.split("<row").skip(1) {
         let number: u64 = attribute(reject, "number").parse().expect("a number");
+        assert!(before < number, "row {number} stands behind row {before}");
+        before = number;
         let flaw = Flaw::of(number).unwrap_or_else(|| panic!("row {number} was good: {reject}"));
         if names_columns {
             assert_eq!(

@@ -1,9 +1,8 @@
 //! The bad rows of a file: counted against what the job tolerates, and kept in a reject file that can be loaded again.
 //!
-//! They stand there in the file's order. The reader finds bad rows at once, the database judges rows in batches, later: what the reader
-//! finds waits for the database's word on the rows before it.
+//! They stand there in the file's order. The reader finds bad rows at once, the database judges rows in batches, later, and some databases in
+//! an order of their own: rows wait for the end of their transaction, and are put into order then, or before as far as they take much memory.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use db::Reject;
@@ -17,7 +16,8 @@ use crate::job::Count;
 use crate::publish::Draft;
 use crate::rejects;
 
-/// So many bytes of rows wait at most; what comes beyond is written where it comes.
+/// So many bytes of rows wait at most; with more, the half that stands first in the file is written, and a row before it that comes later still
+/// stands behind it.
 const HELD: usize = 8 << 20;
 
 /// The bad rows of a file, on their way into its reject file.
@@ -32,33 +32,37 @@ pub(super) struct Bad<'a> {
     pub(super) out: Option<Rejects<Draft>>,
     pub(super) names: &'a [String],
     pub(super) held: Held,
-    /// Whether the database tells of rows in no order: all wait for the last one then.
-    pub(super) unordered: bool,
 }
 
 /// Rows that wait for those before them, as they will stand in the reject file.
 #[derive(Default)]
 pub(super) struct Held {
-    rows: VecDeque<(u64, Vec<u8>)>,
+    rows: Vec<(u64, Vec<u8>)>,
     bytes: usize,
 }
 
 impl Held {
     fn push(&mut self, row: u64, text: Vec<u8>) {
         self.bytes += text.len();
-        self.rows.push_back((row, text));
+        self.rows.push((row, text));
     }
 
-    /// The first one, if it stands before this row.
-    fn before(&mut self, row: u64) -> Option<Vec<u8>> {
-        let (_, text) = self.rows.pop_front_if(|(first, _)| *first < row)?;
-        self.bytes -= text.len();
-        Some(text)
+    /// Takes the first rows out, in order, until the rest has at most so many bytes.
+    fn first(&mut self, rest: usize) -> Vec<Vec<u8>> {
+        self.rows.sort_by_key(|(row, _)| *row);
+        let mut count = 0;
+        while self.bytes > rest
+            && let Some((_, text)) = self.rows.get(count)
+        {
+            self.bytes -= text.len();
+            count += 1;
+        }
+        self.rows.drain(..count).map(|(_, text)| text).collect()
     }
 }
 
 impl Bad<'_> {
-    /// Keeps a row that the reader found; refuses the file once there are too many.
+    /// Keeps a row; refuses the file once there are too many.
     pub(super) fn keep(
         &mut self,
         bad: &BadRow,
@@ -69,33 +73,15 @@ impl Bad<'_> {
         lay_out(&mut text, bad, columns, record).map_err(Error::io("write into", self.folder))?;
         self.held.push(bad.place.row, text);
         if self.held.bytes > HELD {
-            self.release(u64::MAX)?;
+            self.release(HELD / 2)?;
         }
         self.count(bad)
     }
 
-    /// Keeps a row that the database refused, as [`Bad::keep`].
-    pub(super) fn keep_refused(
-        &mut self,
-        bad: &BadRow,
-        columns: &[String],
-        record: &Record,
-    ) -> Result<(), Fault> {
-        if self.unordered {
-            return self.keep(bad, columns, record);
-        }
-        self.release(bad.place.row)?;
+    /// Writes the first of what waits, until the rest has at most so many bytes.
+    fn release(&mut self, rest: usize) -> Result<(), Error> {
         let folder = self.folder;
-        self.out()?
-            .push(bad, columns, record)
-            .map_err(Error::io("write into", folder))?;
-        self.count(bad)
-    }
-
-    /// Writes what waits and stands before this row.
-    fn release(&mut self, row: u64) -> Result<(), Error> {
-        let folder = self.folder;
-        while let Some(text) = self.held.before(row) {
+        for text in self.held.first(rest) {
             self.out()?
                 .push_laid_out(&text)
                 .map_err(Error::io("write into", folder))?;
@@ -152,11 +138,7 @@ impl Bad<'_> {
 
     /// Publishes what was kept, durably; before the transaction that speaks of it. Tells where it is, if it is whole.
     pub(super) fn publish(&mut self) -> Result<Option<PathBuf>, Fault> {
-        self.held
-            .rows
-            .make_contiguous()
-            .sort_by_key(|(row, _)| *row);
-        self.release(u64::MAX)?;
+        self.release(0)?;
         if let Some(out) = self.out.take()
             && let Some(draft) = out.finish().map_err(Error::io("write into", self.folder))?
         {
@@ -176,12 +158,16 @@ mod tests {
     #[test]
     fn rows_wait_for_those_before_them() {
         let mut held = Held::default();
-        held.push(2, b"two".to_vec());
-        held.push(5, b"five".to_vec());
-        assert_eq!(held.before(2), None);
-        assert_eq!(held.before(4).as_deref(), Some(&b"two"[..]));
-        assert_eq!((held.before(4), held.bytes), (None, 4));
-        assert_eq!(held.before(u64::MAX).as_deref(), Some(&b"five"[..]));
+        for (row, text) in [(2, "two"), (4, "four"), (1, "one"), (3, "three")] {
+            held.push(row, text.as_bytes().to_vec());
+        }
+        assert_eq!(
+            held.first(8),
+            [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]
+        );
+        held.push(2, b"late".to_vec());
+        assert_eq!(held.first(8), Vec::<Vec<u8>>::new());
+        assert_eq!(held.first(0), [b"late".to_vec(), b"four".to_vec()]);
         assert_eq!(held.bytes, 0);
     }
 }

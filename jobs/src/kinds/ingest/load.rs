@@ -321,7 +321,6 @@ impl Unit<'_> {
                 batch: None,
                 out: None,
                 held: Held::default(),
-                unordered: self.at_once.is_some(),
                 names: &names,
             },
             mapping,

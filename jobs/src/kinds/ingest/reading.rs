@@ -112,13 +112,11 @@ impl Reading<'_> {
                 && self.find_again(row)?
                 && let Some(again) = &self.again
             {
-                self.bad
-                    .keep_refused(&bad, again.rows.columns(), &again.record)?;
+                self.bad.keep(&bad, again.rows.columns(), &again.record)?;
             } else {
                 let cells = reject.cells.iter().map(Option::as_deref);
                 let names = self.bad.names;
-                self.bad
-                    .keep_refused(&bad, names, &Record::of(bad.place, cells))?;
+                self.bad.keep(&bad, names, &Record::of(bad.place, cells))?;
             }
         }
         Ok(())
