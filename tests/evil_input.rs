@@ -3,8 +3,10 @@
 //!
 //! `FULL=1` makes giants a gigabyte and the long file 5 GB, instead of 256 MB and 30 MB.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -393,4 +395,24 @@ fn a_folder_that_files_come_from_and_go_to_is_refused() {
             assert_eq!(lab.lines("in/only.csv"), ["id,v", "only copy"], "{xml}");
         }
     }
+}
+
+/// Such a name can match no pattern; silence would leave the file lying for ever.
+#[test]
+fn a_name_that_is_not_utf8_is_told_of() {
+    let lab = Lab::new();
+    let name = OsStr::from_bytes(b"in/\xff.csv");
+    fs::create_dir_all(lab.path("in")).expect("a folder");
+    fs::write(lab.path(name), "id\n1\n").expect("a file");
+    let job = lab.write(
+        "i.xml",
+        r#"<ingest name="i"><target url="sqlite:a.db"/><input dir="in"/><table match="*.csv" name="t" create="true"/></ingest>"#,
+    );
+    let done = lab.run("jobs", [Path::new("run"), &job]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        said.contains("its name is not UTF-8: it is not taken"),
+        "{said}"
+    );
+    assert!(done.status.success() && lab.path(name).exists(), "{said}");
 }

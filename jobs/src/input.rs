@@ -14,9 +14,10 @@
 //! **Where it ends**: a writer that pauses for longer than `stable` with the file closed, or is out of sight on another
 //! machine. For those there is the marker.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use crate::context::Context;
@@ -27,6 +28,9 @@ use crate::publish;
 
 /// How far a file's time may lie ahead of the clock and still count as now: clocks of file servers differ by that.
 const AHEAD: Duration = Duration::from_secs(1);
+
+/// So many files with names that are not UTF-8 are told of.
+const MOST_TOLD: usize = 1_000;
 
 /// A folder whose files are taken.
 #[derive(Clone, Debug)]
@@ -133,9 +137,19 @@ impl Inbox {
             None => true,
             Some(marker) => {
                 let own = marker.of(name);
-                own != name && names.contains(&own)
+                own.iter().any(|own| own != name && names.contains(own))
             }
         };
+        for entry in entries.iter().filter(|entry| entry.meta.regular) {
+            let unreadable = entry
+                .path
+                .file_name()
+                .filter(|name| name.to_str().is_none());
+            let shown = unreadable.map(|name| name.to_string_lossy());
+            if let Some(shown) = shown.filter(|shown| !shown.starts_with('.') && wanted(shown)) {
+                warn_of(&entry.path, &shown);
+            }
+        }
         let inputs = entries
             .into_iter()
             .filter(|entry| entry.meta.regular)
@@ -196,9 +210,9 @@ impl Inbox {
         let moved = publish::move_all_into(&disk, &paths, dir, &author)?;
         // Markers go last: without its file a marker does nothing, while a file without its marker would stay for ever.
         if let Some(marker) = &self.marker {
-            let own = |input: &Input| self.dir.join(marker.of(&input.name));
+            let own = inputs.iter().flat_map(|input| marker.of(&input.name));
             let mut markers = Vec::new();
-            for path in inputs.iter().map(own) {
+            for path in own.map(|name| self.dir.join(name)) {
                 if disk.look(&path)?.is_some() {
                     markers.push(path);
                 }
@@ -255,15 +269,28 @@ fn is_ahead(meta: &Meta, now: SystemTime) -> bool {
     last_change(meta) > now + AHEAD
 }
 
+/// Tells, once in the life of this process, of a file whose name no pattern can mean.
+fn warn_of(path: &Path, shown: &str) {
+    static TOLD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let Ok(mut told) = TOLD.lock() else { return };
+    if told.len() < MOST_TOLD && told.insert(path.to_owned()) {
+        log::warn!("{shown}: its name is not UTF-8: it is not taken; rename it");
+    }
+}
+
 /// How the name of a marker is made from a file's: `{stem}.ok` or `{name}.ok`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker(String);
 
 impl Marker {
-    /// The marker's name for a file.
+    /// The marker's names for a file: the stem of a packed one may be with its format's ending or without.
     #[must_use]
-    pub fn of(&self, name: &str) -> String {
-        self.0.replace("{stem}", stem(name)).replace("{name}", name)
+    pub fn of(&self, name: &str) -> Vec<String> {
+        let (_, plain) = crate::data::Compression::of(name);
+        let of = |stem: &str| self.0.replace("{stem}", stem).replace("{name}", name);
+        let mut names = vec![of(stem(name)), of(stem(plain))];
+        names.dedup();
+        names
     }
 }
 
@@ -383,6 +410,13 @@ mod tests {
         let to = inbox.move_to_done(&cx, &ready[0]).unwrap();
         assert_eq!(to, inbox.done.join("b.csv"));
         assert!(!inbox.dir.join("b.ok").exists() && inbox.done.join("b.ok").exists());
+        for marker in ["c.ok", "c.csv.ok"] {
+            fs::write(inbox.dir.join("c.csv.gz"), "x").unwrap();
+            fs::write(inbox.dir.join(marker), "").unwrap();
+            let ready = inbox.ready(&cx, |name| name.ends_with(".gz")).unwrap();
+            inbox.move_to_done(&cx, &ready[0]).unwrap();
+            assert!(!inbox.dir.join(marker).exists() && inbox.done.join(marker).exists());
+        }
     }
 
     #[test]
@@ -402,11 +436,15 @@ mod tests {
     fn markers_name_another_file() {
         assert_eq!(
             "{stem}.ok".parse::<Marker>().unwrap().of("a.b.csv"),
-            "a.b.ok"
+            ["a.b.ok"]
+        );
+        assert_eq!(
+            "{stem}.ok".parse::<Marker>().unwrap().of("c.csv.gz"),
+            ["c.csv.ok", "c.ok"]
         );
         assert_eq!(
             "{name}.md5".parse::<Marker>().unwrap().of("a.csv"),
-            "a.csv.md5"
+            ["a.csv.md5"]
         );
         for bad in ["done.ok", "{name}", "x/{stem}.ok"] {
             assert!(bad.parse::<Marker>().is_err());

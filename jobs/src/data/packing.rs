@@ -47,23 +47,75 @@ impl Compression {
         }
     }
 
+    /// Refuses what begins otherwise than such a stream. Nothing at all is left to the decompressor, which knows it for too short.
+    fn recognize(self, head: &[u8]) -> io::Result<()> {
+        let (known, name) = match self {
+            Compression::None => return Ok(()),
+            Compression::Gzip => (head.starts_with(&[0x1f, 0x8b]), "gzip"),
+            // a frame, or one to be passed over
+            Compression::Zstd => (
+                head == [0x28, 0xb5, 0x2f, 0xfd] || matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18]),
+                "Zstandard",
+            ),
+        };
+        if known || head.is_empty() {
+            return Ok(());
+        }
+        let reason = format!("it is not packed by {name}, as its name says");
+        Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+    }
+
     /// Unpacks a stream. Several members or frames one after the other are one stream, as `cat a.gz b.gz` makes them.
     ///
     /// # Errors
     /// When the decompressor cannot be set up.
     pub fn unpack(self, input: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
+        let marked = Marked {
+            input,
+            head: None,
+            compression: self,
+        };
         Ok(match self {
-            Compression::None => input,
+            Compression::None => marked.input,
             Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
                 64 << 10,
-                input,
+                marked,
             ))),
             Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::new(input)?;
+                let mut decoder = zstd::stream::read::Decoder::new(marked)?;
                 decoder.window_log_max(WINDOW)?;
                 Box::new(decoder)
             }
         })
+    }
+}
+
+/// A packed stream that is refused in plain words if it does not begin as one.
+struct Marked {
+    input: Box<dyn Read>,
+    /// What has been read ahead; `None` before the first reading.
+    head: Option<Vec<u8>>,
+    compression: Compression,
+}
+
+impl Read for Marked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let head = match &mut self.head {
+            Some(head) => head,
+            none => {
+                let mut head = Vec::new();
+                self.input.by_ref().take(4).read_to_end(&mut head)?;
+                self.compression.recognize(&head)?;
+                none.insert(head)
+            }
+        };
+        if head.is_empty() {
+            return self.input.read(buffer);
+        }
+        let count = head.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&head[..count]);
+        head.drain(..count);
+        Ok(count)
     }
 }
 
@@ -160,6 +212,21 @@ mod tests {
                 .unwrap()
                 .read_to_end(&mut Vec::new());
             assert!(read.is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_packed_is_called_so() {
+        for (compression, word) in [
+            (Compression::Gzip, "gzip"),
+            (Compression::Zstd, "Zstandard"),
+        ] {
+            for text in ["a", "a,b\n1,2\n3,4\n5,6\n"] {
+                let mut unpacked = compression.unpack(Box::new(text.as_bytes())).unwrap();
+                let error = unpacked.read_to_end(&mut Vec::new()).unwrap_err();
+                let want = format!("it is not packed by {word}, as its name says");
+                assert_eq!(error.to_string(), want, "{text}");
+            }
         }
     }
 }

@@ -160,12 +160,17 @@ impl<'de> MapAccess<'de> for Fields<'_, '_> {
         let trail = self.trail.field(name);
         let blank = self.report.borrow().blank(|| trail.path());
         match (part, blank) {
-            (Part::There(form), None) => seed.deserialize(Value {
-                form,
-                owner: self.owner,
-                trail,
-                report: self.report,
-            }),
+            (Part::There(form), None) => {
+                let value = Value {
+                    form,
+                    owner: self.owner,
+                    trail,
+                    report: self.report,
+                };
+                // a type that is made of a text (`try_from`) complains when the value has been taken
+                let known = value.clone();
+                seed.deserialize(value).map_err(|flaw| known.locate(flaw))
+            }
             (_, which) => seed.deserialize(Blank {
                 trail,
                 report: self.report,

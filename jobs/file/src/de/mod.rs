@@ -105,6 +105,21 @@ mod tests {
         settle: Interval,
         size: Option<Size>,
         r#match: Option<Patterns>,
+        commit: Option<Rows>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(try_from = "String")]
+    struct Rows(u64);
+
+    impl TryFrom<String> for Rows {
+        type Error = String;
+
+        fn try_from(text: String) -> Result<Rows, String> {
+            let rows = text.parse::<u64>().ok().filter(|rows| *rows > 0);
+            rows.map(Rows)
+                .ok_or(format!("`{text}` is no number of rows"))
+        }
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -184,7 +199,7 @@ mod tests {
              <outptu/>\n\
              <sql>a</sql>\n\
              <sql>b</sql>\n\
-             <output format='jsonlines' rows='70000' compress='yes' settle='5min'>junk</output>\n\
+             <output format='jsonlines' rows='70000' compress='yes' settle='5min' commit='0'>junk</output>\n\
              </extract>",
         );
         let expected = [
@@ -200,7 +215,8 @@ mod tests {
             "7:28: attribute `rows` of <output>: expected a whole number from 0 to 65535, found `70000`",
             "7:41: attribute `compress` of <output>: expected `true` or `false`, found `yes`",
             "7:56: attribute `settle` of <output>: `5min` has an unknown unit; did you mean `5m`?",
-            "7:70: <output> takes no text of its own",
+            "7:70: attribute `commit` of <output>: `0` is no number of rows",
+            "7:81: <output> takes no text of its own",
         ];
         for line in expected {
             assert!(

@@ -23,6 +23,7 @@ pub(super) enum Form<'a> {
 }
 
 /// A value, its owner's name for messages, and the way to it.
+#[derive(Clone)]
 pub(super) struct Value<'a, 't> {
     pub(super) form: Form<'a>,
     pub(super) owner: &'a str,
@@ -76,7 +77,7 @@ impl<'a> Value<'a, '_> {
     }
 
     /// Puts place and name to an error that has none yet, and hides a value that is not to be shown.
-    fn locate(&self, mut flaw: Flaw) -> Flaw {
+    pub(super) fn locate(&self, mut flaw: Flaw) -> Flaw {
         if flaw.site.is_some() {
             return flaw;
         }

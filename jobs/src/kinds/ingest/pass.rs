@@ -250,7 +250,7 @@ impl<'a> Pass<'a> {
                 self.move_soon(inputs)
             }
             Fate::Known => {
-                log::info!("{names}: already loaded, moved away");
+                log::info!("{names}: loaded before, not again");
                 self.move_soon(inputs)
             }
             Fate::Changed => {
