@@ -148,6 +148,11 @@ pub trait Dialect: Send + Sync {
     /// `expression`, a bound text, as a value of `kind`: needed where it meets something that has no declared type.
     fn cast(&self, expression: &str, kind: Kind) -> String;
 
+    /// The condition that a value of `kind` is neither infinite nor no number at all; `None` where there are no such values.
+    fn finite(&self, _expression: &str, _kind: Kind) -> Option<String> {
+        None
+    }
+
     /// The query cut off after `rows` rows.
     fn limit(&self, query: &str, rows: u64) -> String {
         format!("{query}\nLIMIT {rows}")
@@ -189,8 +194,8 @@ pub trait Dialect: Send + Sync {
         format!("VARCHAR({length})")
     }
 
-    /// The type of exact numbers of at most `digits` digits, `scale` of them behind the point. Where the type would
-    /// round later numbers for no need, it has no bounds.
+    /// The type of exact numbers of at most `digits` digits, `scale` of them behind the point, with room for later numbers: without
+    /// bounds where the database has such a type.
     fn decimal(&self, digits: u64, scale: u64) -> String {
         let _unbounded = scale;
         self.type_name(Kind::Decimal, Some(digits))
@@ -340,6 +345,13 @@ pub trait Dialect: Send + Sync {
     fn span_number(&self, column: &str, from: i128, width: i128) -> String {
         format!("({column} - ({from})) / {width}")
     }
+}
+
+/// How many digits behind the point a decimal gets, where the database fixes their number: a server rounds what has more without a word. 15 are what
+/// numbers have that are not better kept as floating-point ones; as many as fit in 38 digits beside those before the point.
+pub(crate) fn roomy_scale(digits: u64, scale: u64) -> u64 {
+    let whole = digits.saturating_sub(scale);
+    scale.max(15.min(38_u64.saturating_sub(whole)))
 }
 
 /// The marks in which lexers of databases differ.

@@ -2,6 +2,7 @@
 
 use super::carry;
 use super::order::top;
+use crate::dialect::roomy_scale;
 use crate::{Change, ColumnInfo, Dialect, Kind, Lexis, Load, Mode, Stage, TableName};
 
 pub(super) struct Mssql;
@@ -126,8 +127,8 @@ impl Dialect for Mssql {
     }
 
     fn decimal(&self, digits: u64, scale: u64) -> String {
-        // room for later numbers, as far as there is any
-        format!("DECIMAL({},{})", digits.clamp(38, 38), scale.min(38))
+        // 38 digits are all there are
+        format!("DECIMAL(38,{})", roomy_scale(digits, scale).min(38))
     }
 
     fn bounds_text(&self) -> bool {
@@ -301,7 +302,8 @@ mod tests {
         assert_eq!(Mssql.cast("@P1", Kind::Integer), "CAST(@P1 AS BIGINT)");
         assert_eq!(Mssql.type_name(Kind::Text, Some(20)), "NVARCHAR(20)");
         assert_eq!(Mssql.type_name(Kind::Text, Some(5000)), "NVARCHAR(MAX)");
-        assert_eq!(Mssql.decimal(5, 2), "DECIMAL(38,2)");
+        assert_eq!(Mssql.decimal(5, 2), "DECIMAL(38,15)");
+        assert_eq!(Mssql.decimal(32, 2), "DECIMAL(38,8)");
         let mut id = ColumnInfo::new("id", Kind::Text);
         id.declared = Mssql.exact_text(63);
         id.nullable = false;

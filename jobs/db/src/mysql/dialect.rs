@@ -1,6 +1,6 @@
 //! How MySQL and MariaDB write SQL. Pure text.
 
-use crate::dialect::create_table;
+use crate::dialect::{create_table, roomy_scale};
 use crate::{
     Change, ColumnInfo, Dialect, Kind, LOT, Lexis, Load, Mode, Stage, TableInfo, TableName,
     statement,
@@ -91,8 +91,10 @@ impl Dialect for Mysql {
     }
 
     fn decimal(&self, digits: u64, scale: u64) -> String {
-        // room for later numbers: 38 digits are what other databases have at most
-        format!("DECIMAL({},{})", digits.clamp(38, 65), scale.min(30))
+        // 38 digits are what other databases have at most
+        let room = roomy_scale(digits, scale);
+        let digits = digits.saturating_sub(scale) + room;
+        format!("DECIMAL({},{})", digits.clamp(38, 65), room.min(30))
     }
 
     fn bounds_text(&self) -> bool {

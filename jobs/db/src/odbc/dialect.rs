@@ -2,6 +2,7 @@
 //!
 //! It has no word for "leave or replace a row whose key is there": such a key is refused, and who loads deals with it.
 
+use crate::dialect::roomy_scale;
 use crate::{Dialect, Kind, Lexis, Load};
 
 /// SQL-92 with the quote that SQLGetInfo tells.
@@ -99,7 +100,9 @@ impl Dialect for Plain {
     }
 
     fn decimal(&self, digits: u64, scale: u64) -> String {
-        format!("DECIMAL({},{})", digits.clamp(1, 38), scale.min(38))
+        let room = roomy_scale(digits, scale);
+        let digits = digits.saturating_sub(scale) + room;
+        format!("DECIMAL({},{})", digits.clamp(1, 38), room.min(38))
     }
 
     fn bounds_text(&self) -> bool {

@@ -326,7 +326,11 @@ mod tests {
                 declared
             }
         };
-        assert_eq!(on("mysql:", &["1.50", "100.255"], false), "DECIMAL(38,3)");
+        assert_eq!(on("mysql:", &["1.50", "100.255"], false), "DECIMAL(38,15)");
+        let long = format!("{}.5", "9".repeat(30));
+        assert_eq!(on("mysql:", &[&long], false), "DECIMAL(38,8)");
+        let longer = format!("{}.5", "9".repeat(40));
+        assert_eq!(on("mysql:", &[&longer], false), "DECIMAL(41,1)");
         assert_eq!(on("postgres:", &["1.50"], false), "NUMERIC");
         assert_eq!(on("sqlite:", &["1.50"], false), "NUMERIC");
         assert_eq!(on("mysql:", &["x"], true), "VARCHAR(255)");
