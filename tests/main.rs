@@ -17,6 +17,7 @@ mod forward;
 mod ftp;
 mod hang;
 mod history;
+mod increments;
 mod ingest;
 mod lab;
 mod late_commits;

@@ -50,6 +50,9 @@ pub enum Error {
     /// The job file asks for what cannot be (78).
     #[error("{0}")]
     Invalid(String),
+    /// A parameter that what is there says no to (78); told with its place in the job file.
+    #[error("{}", in_one_line(.0))]
+    Parameter(Invalid),
     /// The heartbeat table, without which nobody would notice a hang.
     #[error(transparent)]
     Table(checkproc::Error),
@@ -87,7 +90,7 @@ impl Error {
             Error::Io { .. } => 74,
             Error::TryAgain(_) => 75,
             Error::Permission(_) => 77,
-            Error::Invalid(_) => 78,
+            Error::Invalid(_) | Error::Parameter(_) => 78,
             Error::Table(error) => match error {
                 checkproc::Error::Full { .. } | checkproc::Error::Unsettled { .. } => 75,
                 checkproc::Error::Foreign { .. } => 77,
@@ -118,7 +121,7 @@ impl Error {
                 error.kind(),
                 db::ErrorKind::Connect | db::ErrorKind::Full | db::ErrorKind::Cancelled
             ),
-            Error::Invalid(_) | Error::Data(_) | Error::TryAgain(_) => true,
+            Error::Invalid(_) | Error::Parameter(_) | Error::Data(_) | Error::TryAgain(_) => true,
             _ => false,
         }
     }
@@ -157,12 +160,16 @@ impl From<Problem> for Error {
 
 /// A parameter that the world says no to: as the error of a run.
 impl From<Invalid> for Error {
-    fn from(Invalid { at, message }: Invalid) -> Error {
-        Error::Invalid(if at.is_empty() {
-            message
-        } else {
-            format!("{at}: {message}")
-        })
+    fn from(invalid: Invalid) -> Error {
+        Error::Invalid(in_one_line(&invalid))
+    }
+}
+
+fn in_one_line(Invalid { at, message }: &Invalid) -> String {
+    if at.is_empty() {
+        message.clone()
+    } else {
+        format!("{at}: {message}")
     }
 }
 

@@ -178,7 +178,16 @@ fn start(
     // Connections and files close before the last word, so that nothing comes after it.
     drop(job);
     cx.clear_screen();
+    let result = result.map_err(|error| placed(error, file));
     Ok(close(&file.name, result, &pulse))
+}
+
+/// A complaint about a parameter, with the place where it stands.
+fn placed(error: Error, file: &JobFile) -> Error {
+    match error {
+        Error::Parameter(wrong) => file.problem_at(&wrong.at, &wrong.message).into(),
+        error => error,
+    }
 }
 
 /// Says how it ended: in the log, in the slot, by the exit code.

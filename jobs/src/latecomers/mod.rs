@@ -7,8 +7,10 @@ mod cursor;
 mod edge;
 mod guard;
 mod holes;
+mod value;
 
 pub(crate) use cursor::{Cursor, Row, Tracker};
 pub(crate) use edge::EdgeWatch;
 pub(crate) use guard::Look;
 pub(crate) use holes::Due;
+pub(crate) use value::{is_ahead, misfit};

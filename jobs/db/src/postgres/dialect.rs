@@ -21,6 +21,18 @@ impl Dialect for Postgres {
         }
     }
 
+    fn finite(&self, expression: &str, kind: Kind) -> Option<String> {
+        match kind {
+            // NaN is above infinity; an index is of use so
+            Kind::Real | Kind::Date | Kind::Timestamp | Kind::Instant => Some(format!(
+                "({expression} > '-Infinity' AND {expression} < 'Infinity')"
+            )),
+            // servers before 14 have a NaN and no infinity
+            Kind::Decimal => Some(format!("({expression} - {expression} = 0)")),
+            _ => None,
+        }
+    }
+
     fn insert(&self, load: &Load<'_>) -> String {
         let places: Vec<String> = (1..=load.columns.len())
             .map(|number| self.placeholder(number))

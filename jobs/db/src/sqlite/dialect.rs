@@ -33,6 +33,11 @@ impl Dialect for Sqlite {
         }
     }
 
+    fn finite(&self, expression: &str, kind: Kind) -> Option<String> {
+        matches!(kind, Kind::Real | Kind::Decimal)
+            .then(|| format!("({expression} NOT IN (9e999, -9e999))"))
+    }
+
     fn select_locked(&self, columns: &str, table: &str, condition: &str) -> String {
         // a transaction that means to write locks the whole database from its beginning
         format!("SELECT {columns} FROM {table} WHERE {condition}")

@@ -3,13 +3,14 @@
 use db::{Connection, Dialect, Kind};
 use serde_json::Value;
 
-use super::facts::Facts;
+use super::facts::{self, Facts, not_one};
 use super::memory;
 use super::params::{Increment, Params};
 use super::parts::Shelf;
 use super::query::{Along, Begin};
 use crate::context::Context;
 use crate::error::Error;
+use crate::job::Invalid;
 use crate::latecomers::Cursor;
 use crate::state::Changes;
 use crate::statement::Statement;
@@ -40,16 +41,18 @@ impl Course<'_> {
     }
 
     /// How far earlier runs have come.
-    pub(super) fn remembered(&self, cx: &mut Context) -> Result<Cursor, Error> {
-        let zero = || (self.kind == Kind::Integer).then(|| "0".to_owned());
-        let start = || self.increment.start.clone().or_else(zero);
+    pub(super) fn remembered(
+        &self,
+        cx: &mut Context,
+        db: &mut dyn Connection,
+    ) -> Result<Cursor, Error> {
         if let Some(value) = cx.state()?.get::<Value>(memory::LAST)? {
-            return self.moved(cx, value);
+            return self.moved(cx, db, value);
         }
         let kept = cx.state()?.get::<Value>(memory::CURSOR)?;
         let kept = kept.filter(|value| !value.is_null());
         let Some(value) = kept else {
-            return Ok(Cursor::at(start().as_deref()));
+            return self.beginning(cx, db);
         };
         serde_json::from_value(value).map_err(|error| {
             Error::Data(format!(
@@ -60,16 +63,46 @@ impl Course<'_> {
         })
     }
 
+    /// Where the first run begins.
+    fn beginning(&self, cx: &Context, db: &mut dyn Connection) -> Result<Cursor, Error> {
+        let along = self.along(db.dialect());
+        if let Some(start) = &self.increment.start {
+            return match facts::misfit(cx, db, along, start)? {
+                None => Ok(Cursor::at(Some(start))),
+                Some(what) => Err(Error::Parameter(Invalid::new(
+                    "increment.start",
+                    not_one(start, what, along.column),
+                ))),
+            };
+        }
+        if self.kind != Kind::Integer {
+            return Ok(Cursor::at(None));
+        }
+        // numbers below the lowest may be about to appear; below zero hardly anybody counts
+        let lowest = along.lowest()?.first_row(cx, db)?.into_iter().next();
+        let lowest = lowest.flatten().and_then(|text| text.parse::<i128>().ok());
+        let before = lowest.map_or(0, |lowest| (lowest - 1).min(0));
+        Ok(Cursor::at(Some(&before.to_string())))
+    }
+
     /// The cursor that an operator has asked for: nothing that was waited for counts any more, but names of late files do.
-    fn moved(&self, cx: &mut Context, value: Value) -> Result<Cursor, Error> {
+    fn moved(
+        &self,
+        cx: &mut Context,
+        db: &mut dyn Connection,
+        value: Value,
+    ) -> Result<Cursor, Error> {
         let last = match &value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
-        let whole = |text: &String| text.trim().parse::<i128>().is_ok();
-        let fits = |text: &String| self.kind != Kind::Integer || whole(text);
-        let Some(last) = last.filter(fits) else {
+        let along = self.along(db.dialect());
+        let misfit = match &last {
+            Some(last) => facts::misfit(cx, db, along, last)?,
+            None => Some("text or a number"),
+        };
+        let Some(last) = last.filter(|_| misfit.is_none()) else {
             return Err(Error::Invalid(format!(
                 "the state {} is {value}, which is no value of {}; {}",
                 memory::LAST,
@@ -84,11 +117,11 @@ impl Course<'_> {
     }
 
     /// Takes up what an operator has asked for; a range that was begun before is given up.
-    pub(super) fn take_up(&self, cx: &mut Context) -> Result<(), Error> {
+    pub(super) fn take_up(&self, cx: &mut Context, db: &mut dyn Connection) -> Result<(), Error> {
         let Some(value) = cx.state()?.get::<Value>(memory::LAST)? else {
             return Ok(());
         };
-        let cursor = self.moved(cx, value)?;
+        let cursor = self.moved(cx, db, value)?;
         let changes = Changes::new().set(memory::CURSOR, &cursor)?;
         let changes = changes.delete(memory::PLAN).delete(memory::LAST);
         cx.state()?.commit(changes)?;
@@ -106,15 +139,16 @@ impl Course<'_> {
         self.kind == Kind::Integer && cursor.last.as_ref().is_some_and(whole)
     }
 
-    /// The highest value that is new, or that more rows have than were read.
+    /// The highest value that is new and not above `ceiling`, or that more rows have than were read.
     pub(super) fn highest(
         &self,
         cx: &Context,
         db: &mut dyn Connection,
         cursor: &Cursor,
+        ceiling: Option<&str>,
     ) -> Result<Option<String>, Error> {
         let along = self.along(db.dialect());
-        let statement = along.highest(begin(cursor))?;
+        let statement = along.highest(begin(cursor), ceiling)?;
         let mut row = statement.first_row(cx, db)?.into_iter();
         let highest = row.next().flatten();
         let ties = row.next().flatten().and_then(|count| count.parse().ok());

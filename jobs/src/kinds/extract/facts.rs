@@ -6,6 +6,7 @@ use super::params::Params;
 use super::query::{self, Along};
 use crate::context::Context;
 use crate::error::Error;
+use crate::latecomers;
 use crate::statement::{STATEMENT, Statement};
 
 /// What is known of the query.
@@ -107,6 +108,26 @@ impl Facts {
 
 pub(super) fn no_column(name: &str) -> Error {
     Error::Invalid(format!("the query has no column {name}"))
+}
+
+/// What a value that the job or an operator names ought to be as one of the column, and is not.
+pub(super) fn misfit(
+    cx: &Context,
+    db: &mut dyn Connection,
+    along: Along<'_>,
+    value: &str,
+) -> Result<Option<&'static str>, Error> {
+    let example = match along.kind.is_number() {
+        true => None,
+        false => along.sample()?.first_row(cx, db)?.into_iter().next(),
+    };
+    let example = example.flatten();
+    Ok(latecomers::misfit(value, along.kind, example.as_deref()))
+}
+
+/// The sentence about such a value.
+pub(super) fn not_one(value: &str, what: &str, column: &str) -> String {
+    format!("`{value}` is no value of {column}: a {what} is meant")
 }
 
 /// Whether a walk along a column can be made: none, or what the database has against it.

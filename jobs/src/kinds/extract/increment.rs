@@ -5,7 +5,8 @@
 //! visible: he is in the list, or has ended and is in the second snapshot. Gaps wait for those in the list (`latecomers/holes.rs`).
 //! The plan is durable before the first row is read; cursor and names of the parts are one commit; only then are the parts renamed.
 
-use db::Connection;
+use chrono::TimeDelta;
+use db::{Connection, Kind};
 
 use super::course::Course;
 use super::memory::{self, Plan};
@@ -14,8 +15,11 @@ use super::reading::{Reading, Task};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Tally;
-use crate::latecomers::{Cursor, Look, Tracker};
+use crate::latecomers::{Cursor, Look, Tracker, is_ahead};
 use crate::state::Changes;
+
+/// How far the clocks of a server and of this machine may differ, in milliseconds.
+const SKEW: i64 = 60_000;
 
 /// What the first snapshot and the look after it have shown.
 struct Sight {
@@ -33,7 +37,7 @@ impl Course<'_> {
         notices: &mut Notices,
     ) -> Result<Tally, Error> {
         let mut tally = Tally::default();
-        self.take_up(cx)?;
+        self.take_up(cx, db)?;
         let begun: Option<Plan> = cx.state()?.get(memory::PLAN)?;
         if begun.is_some() {
             tally += self.round(cx, db, begun, notices)?;
@@ -49,9 +53,9 @@ impl Course<'_> {
         begun: Option<Plan>,
         notices: &mut Notices,
     ) -> Result<Tally, Error> {
-        let mut cursor = self.remembered(cx)?;
+        let mut cursor = self.remembered(cx, db)?;
         let numbered = self.is_numbered(&cursor);
-        let Some(sight) = self.look_around(cx, db, &cursor, begun.as_ref())? else {
+        let Some(sight) = self.look_around(cx, db, &cursor, begun.as_ref(), notices)? else {
             let along = self.along(db.dialect());
             notices.falling(cx, db, along, cursor.last.as_deref())?;
             return Ok(Tally::default());
@@ -91,6 +95,34 @@ impl Course<'_> {
         reading.run(cx, db, Task { look, due, upto }, notices)
     }
 
+    /// The highest new value; told of if it is a time that has not come yet. Where the job gives `settle`, such times with a zone wait: servers
+    /// compare them exactly.
+    fn highest_come(
+        &self,
+        cx: &Context,
+        db: &mut dyn Connection,
+        cursor: &Cursor,
+        notices: &mut Notices,
+    ) -> Result<Option<String>, Error> {
+        let highest = self.highest(cx, db, cursor, None)?;
+        let (now, column) = (cx.now(), &self.increment.column);
+        let margin = self.settle().max(SKEW);
+        let ahead = |value: &String| is_ahead(value, self.kind, now.timestamp_millis(), margin);
+        let Some(value) = highest.as_ref().filter(|value| ahead(value)) else {
+            return Ok(highest);
+        };
+        let waits = self.kind == Kind::Instant && self.settle() > 0;
+        let ceiling = now.checked_add_signed(TimeDelta::milliseconds(margin));
+        let ceiling = ceiling.filter(|_| waits && db.dialect().commits_late());
+        let Some(ceiling) = ceiling else {
+            notices.ahead(column, value, None);
+            return Ok(highest);
+        };
+        let ceiling = ceiling.format("%Y-%m-%d %H:%M:%S%.3f+00:00").to_string();
+        notices.ahead(column, value, Some(&ceiling));
+        self.highest(cx, db, cursor, Some(&ceiling))
+    }
+
     /// The first snapshot, and what the server tells after it; nothing if there is neither news nor anything to wait for.
     fn look_around(
         &self,
@@ -98,11 +130,12 @@ impl Course<'_> {
         db: &mut dyn Connection,
         cursor: &Cursor,
         begun: Option<&Plan>,
+        notices: &mut Notices,
     ) -> Result<Option<Sight>, Error> {
         db.begin_snapshot()?;
         let highest = match begun {
             Some(plan) => Some(plan.upto.clone()),
-            None => self.highest(cx, db, cursor)?,
+            None => self.highest_come(cx, db, cursor, notices)?,
         };
         let late = db.dialect().commits_late();
         let look = if (highest.is_some() || cursor.is_waiting()) && late {

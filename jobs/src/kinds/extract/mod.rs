@@ -4,7 +4,9 @@
 //! only added. Rows that are committed late are found: gaps in whole numbers are read again until every transaction that was open when the
 //! gap was seen has ended, other values are read only up to a maximum of which the same is true; and `settle` is waited for besides. Rows
 //! with equal times are told apart by their content. Full: the files of one run are one snapshot. A reader never sees half a file.
-//! **Where it ends.** Rows whose cursor is NULL are never read (their number is logged), nor rows that are changed later. Late rows that nothing tells of
+//! **Where it ends.** Rows whose cursor is NULL, infinite or no number are never read (their number is logged), nor rows that are changed later.
+//! A time that has not come yet moves the cursor to it, and a warning says so: what comes later with a lower one is not read. With `settle`, times
+//! with a zone wait until they have come. Late rows that nothing tells of
 //! are found only within `settle`: numbers that were drawn before their transaction had touched a table (MariaDB's `NEXTVAL`), in an earlier
 //! transaction, or in blocks (`CACHE` of a sequence); times that clients set; servers that hide their transactions, where `settle` is required.
 
@@ -95,7 +97,7 @@ impl Extract {
             kind: course.kind,
             dialect: db.dialect(),
         };
-        self.notices.nulls(cx, &mut *db, along, &facts)?;
+        self.notices.outside(cx, &mut *db, along, &facts)?;
         let tally = course.pass(cx, &mut *db, &mut self.notices)?;
         self.connection = Some((db, facts));
         Ok(tally)

@@ -1,4 +1,5 @@
-//! What users should hear of, once or now and then: rows without a cursor, numbers that stand twice or begin anew, gaps that wait for long.
+//! What users should hear of, once or now and then: rows without a cursor, numbers that stand twice or begin anew, times that
+//! have not come yet, gaps that wait for long.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::job::Count;
 use crate::latecomers::{Cursor, Look};
+use crate::statement::Statement;
 
 /// How long between two notices of the same thing, and how long a wait goes without one.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -26,6 +28,7 @@ pub(super) struct Notices {
     counted: Option<i64>,
     doubled: bool,
     falling: Option<Instant>,
+    ahead: Option<Instant>,
     held_back: Option<Instant>,
     /// Since when the same transaction is waited for, and its name.
     waiting: Option<(Instant, String)>,
@@ -39,28 +42,53 @@ fn is_due(told: &mut Option<Instant>) -> bool {
     due
 }
 
-/// How many rows the job will never read, since their cursor is NULL.
-pub(super) fn count_nulls(
+/// The sentences that tell how many rows the job will never read, since their cursor is NULL, infinite or no number.
+pub(super) fn outside(
     cx: &Context,
     db: &mut dyn Connection,
     along: Along<'_>,
     facts: &Facts,
-) -> Result<u64, Error> {
-    if facts.filled.iter().any(|name| name == along.column) {
-        return Ok(0);
+) -> Result<Vec<String>, Error> {
+    let mut count = |statement: Statement| -> Result<u64, Error> {
+        let row = statement.first_row(cx, db)?;
+        let count = row.into_iter().next().flatten();
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    };
+    let (column, mut lines) = (along.column, Vec::new());
+    if !is_filled(facts, column) {
+        let nulls = count(along.nulls()?)?;
+        if nulls > 0 {
+            let rows = Count(nulls, "row");
+            lines.push(format!("{rows} without a value of {column}: not read"));
+        }
     }
-    let statement = along.nulls()?;
-    let row = statement.first_row(cx, db)?;
-    let count = row.into_iter().next().flatten();
-    Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    if let Some(statement) = along.endless()? {
+        let endless = count(statement)?;
+        if endless > 0 {
+            lines.push(format!(
+                "{} whose {column} is infinite or no number: not read",
+                Count(endless, "row")
+            ));
+        }
+    }
+    Ok(lines)
 }
 
-/// The sentence that tells of them.
-pub(super) fn nulls_line(count: u64, column: &str) -> String {
-    format!(
-        "{} without a value of {column}: not read",
-        Count(count, "row")
-    )
+/// Whether the column is never NULL.
+fn is_filled(facts: &Facts, column: &str) -> bool {
+    facts.filled.iter().any(|name| name == column)
+}
+
+/// Why rows with times that have not come yet are a matter to be told. `ceiling`: where reading ends until then.
+fn ahead_line(column: &str, highest: &str, ceiling: Option<&str>) -> String {
+    match ceiling {
+        Some(ceiling) => format!(
+            "the highest {column} is {highest}, ahead of the clock: rows above {ceiling} wait until their time has come"
+        ),
+        None => format!(
+            "the highest {column} is {highest}, ahead of the clock: rows that come later with lower values will not be read"
+        ),
+    }
 }
 
 /// Why rows that are there are not read yet. `seen` in milliseconds since 1970.
@@ -86,7 +114,7 @@ fn gaps_line(gaps: u64) -> String {
 
 impl Notices {
     /// Tells once a day how many rows are never read: counting may take a look at all of them.
-    pub(super) fn nulls(
+    pub(super) fn outside(
         &mut self,
         cx: &mut Context,
         db: &mut dyn Connection,
@@ -101,15 +129,21 @@ impl Notices {
             return Ok(());
         }
         self.counted = Some(now);
-        if facts.filled.iter().any(|name| name == along.column) {
+        if is_filled(facts, along.column) && !along.may_be_endless() {
             return Ok(());
         }
         cx.state()?.set(memory::COUNTED, &now)?;
-        let count = count_nulls(cx, db, along, facts)?;
-        if count > 0 {
-            log::warn!("{}", nulls_line(count, along.column));
+        for line in outside(cx, db, along, facts)? {
+            log::warn!("{line}");
         }
         Ok(())
+    }
+
+    /// Tells, once a minute at most, that the highest value is a time that has not come yet.
+    pub(super) fn ahead(&mut self, column: &str, highest: &str, ceiling: Option<&str>) {
+        if is_due(&mut self.ahead) {
+            log::warn!("{}", ahead_line(column, highest, ceiling));
+        }
     }
 
     /// When nothing is new: looks now and then whether the numbers have begun anew.

@@ -67,7 +67,7 @@ pub(super) struct Increment {
     /// A column of the query's result that grows: a unique number that the database draws, or a time. `jobs state JOB set last VALUE`
     /// lets the next run go on after VALUE.
     pub(super) column: String,
-    /// Rows above this value are read by the first run; left out: 0 for whole numbers, everything for other types.
+    /// Rows above this value are read by the first run; left out: everything.
     pub(super) start: Option<String>,
     /// Rows may become visible so much later than rows with higher values, beyond what the server tells of its open transactions: gaps in
     /// whole numbers are read again for so long, other values are read only at that age. Needed where the server tells nothing.

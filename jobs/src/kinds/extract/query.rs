@@ -131,6 +131,16 @@ impl Along<'_> {
         (conditions, own)
     }
 
+    /// The condition that a row has a place on the line; what is infinite or no number would end it for all that follow.
+    fn finite(&self) -> Option<String> {
+        self.dialect.finite(&self.name(), self.kind)
+    }
+
+    /// Whether the column may hold what is infinite or no number.
+    pub(super) fn may_be_endless(&self) -> bool {
+        self.finite().is_some()
+    }
+
     fn filter(conditions: &[String]) -> String {
         if conditions.is_empty() {
             return String::new();
@@ -148,10 +158,20 @@ impl Along<'_> {
         bind(&self.dialect.limit(&sql, 1), self.params, &[], self.dialect)
     }
 
-    /// The highest value from there on, none if there is no row, and how many rows have the value that the range begins with.
-    pub(super) fn highest(&self, from: Begin<'_>) -> Result<Statement, Invalid> {
+    /// The lowest value of all.
+    pub(super) fn lowest(&self) -> Result<Statement, Invalid> {
+        self.wrap(&format!("min({})", self.name()), "", &[])
+    }
+
+    /// The highest value from there on and up to `ceiling`, none if there is no row, and how many rows have the value that the range begins with.
+    pub(super) fn highest(
+        &self,
+        from: Begin<'_>,
+        ceiling: Option<&str>,
+    ) -> Result<Statement, Invalid> {
         let name = self.name();
-        let (conditions, own) = self.conditions(from, None);
+        let (mut conditions, own) = self.conditions(from, ceiling);
+        conditions.extend(self.finite());
         let ties = match from {
             Begin::With(value) => {
                 format!(
@@ -176,10 +196,11 @@ impl Along<'_> {
     /// The highest value of all, and whether it is below `last`.
     pub(super) fn fallen(&self, last: &str) -> Result<Statement, Invalid> {
         let sql = format!(
-            "SELECT m, CASE WHEN m < {} THEN 1 ELSE 0 END FROM (SELECT max({}) AS m FROM ({}\n) q) x",
+            "SELECT m, CASE WHEN m < {} THEN 1 ELSE 0 END FROM (SELECT max({}) AS m FROM ({}\n) q{}) x",
             self.place(LAST, last),
             self.name(),
-            wording(self.params, self.dialect)
+            wording(self.params, self.dialect),
+            Self::filter(&Vec::from_iter(self.finite()))
         );
         bind(&sql, self.params, &[(LAST.to_owned(), last)], self.dialect)
     }
@@ -190,6 +211,15 @@ impl Along<'_> {
         self.wrap("count(*)", &tail, &[])
     }
 
+    /// How many rows have what is infinite or no number; none where no row can.
+    pub(super) fn endless(&self) -> Result<Option<Statement>, Invalid> {
+        let Some(finite) = self.finite() else {
+            return Ok(None);
+        };
+        let tail = format!(" WHERE NOT {finite}");
+        self.wrap("count(*)", &tail, &[]).map(Some)
+    }
+
     /// The rows of a range, in the order of the column and then of `order`. `edge`: with one more column, 1 for rows at `upto`.
     pub(super) fn range(
         &self,
@@ -198,7 +228,8 @@ impl Along<'_> {
         order: &[String],
         edge: bool,
     ) -> Result<Statement, Invalid> {
-        let (conditions, own) = self.conditions(from, Some(upto));
+        let (mut conditions, own) = self.conditions(from, Some(upto));
+        conditions.extend(self.finite());
         let select = if edge {
             let at = self.place(UPTO, upto);
             format!(

@@ -3,10 +3,10 @@
 use db::{Connection, Kind, Transactions};
 
 use super::course::Course;
-use super::facts::{Facts, unwalkable};
+use super::facts::{self, Facts, not_one, unwalkable};
 use super::increment::needs_settle;
 use super::memory::{self, Plan};
-use super::notices::{count_nulls, nulls_line};
+use super::notices::outside;
 use super::params::{Increment, Params};
 use super::parts::Shelf;
 use super::query::{self, Along};
@@ -59,9 +59,13 @@ pub(super) fn check(
         report.problem("increment.column", why);
         return Ok(());
     }
-    let nulls = count_nulls(cx, db, along, facts)?;
-    if nulls > 0 {
-        report.note(nulls_line(nulls, &increment.column));
+    if let Some(start) = &increment.start
+        && let Some(what) = facts::misfit(cx, db, along, start)?
+    {
+        report.problem("increment.start", not_one(start, what, &increment.column));
+    }
+    for line in outside(cx, db, along, facts)? {
+        report.note(line);
     }
     check_late(increment, kind, db, report)
 }
@@ -180,7 +184,7 @@ fn next_range(
         facts,
         kind: facts.kind(db, params, &increment.column)?,
     };
-    let cursor = course.remembered(cx)?;
+    let cursor = course.remembered(cx, db)?;
     let asked: Option<serde_json::Value> = cx.state()?.get(memory::LAST)?;
     let begun: Option<Plan> = match asked {
         Some(_) => None,
@@ -188,7 +192,7 @@ fn next_range(
     };
     let upto = match begun {
         Some(plan) => Some(plan.upto),
-        None => course.highest(cx, db, &cursor)?,
+        None => course.highest(cx, db, &cursor, None)?,
     };
     let Some(upto) = upto else { return Ok(None) };
     let statement = course.range(&cursor, &upto, db.dialect())?;

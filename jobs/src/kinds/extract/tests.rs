@@ -6,6 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::disk::FakeDisk;
 
+mod line;
+
 fn job(xml: &str) -> Extract {
     let file = jobfile::JobFile::from_text(Path::new("e.xml"), xml.as_bytes()).unwrap();
     Extract::new(file.params().unwrap()).unwrap()

@@ -35,6 +35,8 @@ pub(super) struct Facts {
     pub(super) swept: AtomicBool,
     /// Mode `increment`: how far the last pass has come.
     pub(super) upto: Mutex<Option<String>>,
+    /// Mode `increment`: when it was last told that keys lie ahead of the clock.
+    pub(super) ahead: Mutex<Option<Instant>>,
     /// When it was last told that rows are waited for.
     pub(super) told: Option<Instant>,
     /// When the dictionaries were last looked at.
@@ -104,6 +106,7 @@ impl Facts {
             to,
             equal_types,
             upto: Mutex::default(),
+            ahead: Mutex::default(),
             told: None,
             learnt: Instant::now(),
         })

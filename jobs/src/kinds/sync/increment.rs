@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use db::{Connection, Kind, Load, Mode, TableInfo};
 
 use super::carry::finish;
@@ -19,10 +20,13 @@ use super::taking::Taking;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Count, Tally};
-use crate::latecomers::{Cursor, Due, Look, Tracker};
+use crate::latecomers::{Cursor, Due, Look, Tracker, is_ahead, misfit};
 
 /// How long between two notices that rows are waited for.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// How far the clocks of a server and of this machine may differ, in milliseconds.
+const SKEW: i64 = 60_000;
 
 /// What the first snapshot and the look after it have shown.
 struct Sight {
@@ -163,7 +167,9 @@ impl<'a> Increment<'a> {
                     column: &column.name,
                     kind: column.kind,
                 };
-                let highest = here.highest(Begin::Lowest).first_row(self.cx, target)?;
+                let highest = here
+                    .highest(Begin::Lowest, None)
+                    .first_row(self.cx, target)?;
                 if let Some(highest) = none(highest) {
                     log::info!(
                         "{}: goes on after {}={highest}, the target's highest",
@@ -183,8 +189,11 @@ impl<'a> Increment<'a> {
                 )));
             }
         }
-        if table.start.is_some() {
-            return Ok(Cursor::at(table.start.as_deref()));
+        if let Some(start) = &table.start {
+            return match self.misfit(source)? {
+                None => Ok(Cursor::at(Some(start))),
+                Some(why) => Err(Error::Invalid(format!("{}: start: {why}", table.from))),
+            };
         }
         if self.kind != Kind::Integer {
             return Ok(Cursor::at(None));
@@ -197,6 +206,67 @@ impl<'a> Increment<'a> {
         Ok(Cursor::at(Some(&(lowest - 1).min(0).to_string())))
     }
 
+    /// What is wrong with `start`, if it is given.
+    pub(super) fn misfit(&self, source: &mut dyn Connection) -> Result<Option<String>, Error> {
+        let Some(start) = &self.course.table.start else {
+            return Ok(None);
+        };
+        let example = match self.kind.is_number() {
+            true => None,
+            false => self.along().sample().first_row(self.cx, source)?.pop(),
+        };
+        let what = misfit(start, self.kind, example.flatten().as_deref());
+        Ok(what.map(|what| {
+            format!(
+                "`{start}` is no value of {}: a {what} is meant",
+                self.column
+            )
+        }))
+    }
+
+    /// The highest new key; told of if it is a time that has not come yet. Where the job gives `settle`, such times with a zone wait: servers
+    /// compare them exactly.
+    fn highest_come(
+        &self,
+        source: &mut dyn Connection,
+        cursor: &Cursor,
+    ) -> Result<Option<String>, Error> {
+        let highest = self.highest(source, cursor, None)?;
+        let now = self.cx.now();
+        let margin = self.settle().max(SKEW);
+        let ahead = |value: &String| is_ahead(value, self.kind, now.timestamp_millis(), margin);
+        let Some(value) = highest.as_ref().filter(|value| ahead(value)) else {
+            return Ok(highest);
+        };
+        let told = format!(
+            "{}: the highest {} is {value}, ahead of the clock",
+            self.course.table.from, self.column
+        );
+        let waits = self.kind == Kind::Instant && self.settle() > 0;
+        let ceiling = now.checked_add_signed(TimeDelta::milliseconds(margin));
+        let ceiling = ceiling.filter(|_| waits && source.dialect().commits_late());
+        let Some(ceiling) = ceiling else {
+            self.warn(&format!(
+                "{told}: rows that come later with lower values will not be copied"
+            ));
+            return Ok(highest);
+        };
+        let ceiling = ceiling.format("%Y-%m-%d %H:%M:%S%.3f+00:00").to_string();
+        self.warn(&format!(
+            "{told}: rows above {ceiling} wait until their time has come"
+        ));
+        self.highest(source, cursor, Some(&ceiling))
+    }
+
+    /// Tells, once a minute at most, of times that have not come yet.
+    fn warn(&self, line: &str) {
+        if let Ok(mut told) = self.course.facts.ahead.lock()
+            && is_due(&mut told)
+        {
+            log::warn!("{line}");
+        }
+    }
+
     /// The first snapshot, and what the server tells after it; nothing if there is neither news nor anything to wait for.
     fn look_around(
         &self,
@@ -204,7 +274,7 @@ impl<'a> Increment<'a> {
         cursor: &Cursor,
     ) -> Result<Option<Sight>, Error> {
         source.begin_snapshot()?;
-        let highest = self.highest(source, cursor)?;
+        let highest = self.highest_come(source, cursor)?;
         let news = highest.is_some() || cursor.is_waiting();
         let now = self.cx.now().timestamp_millis();
         let look = if news && source.dialect().commits_late() {
@@ -223,15 +293,16 @@ impl<'a> Increment<'a> {
         Ok(news.then_some(Sight { highest, look }))
     }
 
-    /// The highest key that is new, or that more rows have than were copied.
+    /// The highest key that is new and not above `ceiling`, or that more rows have than were copied.
     pub(super) fn highest(
         &self,
         source: &mut dyn Connection,
         cursor: &Cursor,
+        ceiling: Option<&str>,
     ) -> Result<Option<String>, Error> {
         let row = self
             .along()
-            .highest(begin(cursor))
+            .highest(begin(cursor), ceiling)
             .first_row(self.cx, source)?;
         let mut row = row.into_iter();
         let highest = row.next().flatten();
@@ -260,7 +331,7 @@ impl<'a> Increment<'a> {
         ))
     }
 
-    /// What a first run would find, for those who only look: where it begins, and how many rows have no key.
+    /// What a first run would find, for those who only look: where it begins, and how many rows have no place on the line.
     pub(super) fn outlook(&self, pair: &mut Pair) -> Result<(Cursor, Option<String>, u64), Error> {
         let there = pair
             .target
@@ -274,9 +345,9 @@ impl<'a> Increment<'a> {
             Some(cursor) => cursor,
             None => self.seed(&mut *pair.source, &mut *pair.target)?,
         };
-        let highest = self.highest(&mut *pair.source, &cursor)?;
-        let nulls = number(self.cx, &mut *pair.source, &self.along().nulls())?;
-        Ok((cursor, highest, nulls))
+        let highest = self.highest(&mut *pair.source, &cursor, None)?;
+        let outside = number(self.cx, &mut *pair.source, &self.along().outside())?;
+        Ok((cursor, highest, outside))
     }
 }
 

@@ -199,20 +199,24 @@ impl Along<'_> {
     }
 
     fn begin(&self, from: Begin<'_>, values: &mut Vec<String>) -> Vec<String> {
-        let (than, value) = match from {
-            Begin::Lowest => return vec![format!("{} IS NOT NULL", self.name())],
-            Begin::Above(value) => (">", value),
-            Begin::With(value) => (">=", value),
+        let name = self.name();
+        let begin = match from {
+            Begin::Lowest => format!("{name} IS NOT NULL"),
+            Begin::Above(value) => format!("{name} > {}", self.place(value, values)),
+            Begin::With(value) => format!("{name} >= {}", self.place(value, values)),
         };
-        vec![format!(
-            "{} {than} {}",
-            self.name(),
-            self.place(value, values)
-        )]
+        // what is infinite or no number would end the line for all that follow
+        let mut conditions = vec![begin];
+        conditions.extend(self.finite());
+        conditions
     }
 
-    /// The highest value from there on, none if there is no row, and how many rows have the value that the range begins with.
-    pub(super) fn highest(&self, from: Begin<'_>) -> Statement {
+    fn finite(&self) -> Option<String> {
+        self.side.dialect.finite(&self.name(), self.kind)
+    }
+
+    /// The highest value from there on and up to `ceiling`, none if there is no row, and how many rows have the value that the range begins with.
+    pub(super) fn highest(&self, from: Begin<'_>, ceiling: Option<&str>) -> Statement {
         let (name, mut values) = (self.name(), Vec::new());
         let ties = match from {
             Begin::With(value) => {
@@ -221,8 +225,11 @@ impl Along<'_> {
             }
             Begin::Lowest | Begin::Above(_) => "0".to_owned(),
         };
-        let begin = self.begin(from, &mut values);
-        let filter = self.side.filter(&begin);
+        let mut conditions = self.begin(from, &mut values);
+        if let Some(ceiling) = ceiling {
+            conditions.push(format!("{name} <= {}", self.place(ceiling, &mut values)));
+        }
+        let filter = self.side.filter(&conditions);
         let sql = format!(
             "SELECT max({name}), {ties} FROM {}{filter}",
             self.side.table
@@ -240,9 +247,21 @@ impl Along<'_> {
         ))
     }
 
-    /// How many rows have no value in the column.
-    pub(super) fn nulls(&self) -> Statement {
-        let filter = self.side.filter(&[format!("{} IS NULL", self.name())]);
+    /// One value of the column.
+    pub(super) fn sample(&self) -> Statement {
+        let (name, table) = (self.name(), &self.side.table);
+        let filter = self.side.filter(&[format!("{name} IS NOT NULL")]);
+        let sql = format!("SELECT {name} FROM {table}{filter}");
+        Statement::plain(self.side.dialect.limit(&sql, 1))
+    }
+
+    /// How many rows have no place on the line: no value in the column, or one that is infinite or no number.
+    pub(super) fn outside(&self) -> Statement {
+        let mut outside = format!("{} IS NULL", self.name());
+        if let Some(finite) = self.finite() {
+            outside = format!("({outside} OR NOT {finite})");
+        }
+        let filter = self.side.filter(&[outside]);
         Statement::plain(format!("SELECT count(*) FROM {}{filter}", self.side.table))
     }
 

@@ -41,11 +41,16 @@ pub(super) fn check(
         }
         if table.mode == Mode::Increment {
             check_late(&course, at, pair, report)?;
-            let (_, _, nulls) = Increment::new(cx, &course)?.outlook(pair)?;
-            if nulls > 0 {
+            let increment = Increment::new(cx, &course)?;
+            if let Some(why) = increment.misfit(&mut *pair.source)? {
+                report.problem(format!("table[{}].start", at + 1), why);
+                continue;
+            }
+            let (_, _, outside) = increment.outlook(pair)?;
+            if outside > 0 {
                 report.note(format!(
-                    "{} of {} without a key: never copied",
-                    Count(nulls, "row"),
+                    "{} of {} without a key that is finite: never copied",
+                    Count(outside, "row"),
                     table.from
                 ));
             }
