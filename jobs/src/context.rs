@@ -1,6 +1,7 @@
 //! All of the world that a job may touch: its heartbeat, its wish to stop, the clock, files, databases, its state.
 //! A kind that needs more asks for a new method here, where reviewers see it. Tests give [`Context::fake`].
 
+mod connecting;
 mod fake;
 mod waiting;
 mod worker;
@@ -31,9 +32,6 @@ use crate::{
 pub use crate::{link::Link, progress::Total};
 pub(crate) use worker::Crew;
 use worker::Shown;
-
-/// How long a connection may take to come about, all its hosts together, before the job counts as hung.
-const CONNECT: Duration = Duration::from_secs(120);
 
 /// The world of one job in one process.
 pub struct Context {
@@ -316,37 +314,6 @@ impl Context {
             Some(origin) => origin.changed(),
             None => Ok(None),
         }
-    }
-
-    /// Connects to a database by its URL. A statement that still runs half a second after a stop was asked for is cancelled.
-    ///
-    /// # Errors
-    /// What [`db::connect`] gives.
-    pub fn connect(&self, url: &str) -> Result<Link, Error> {
-        self.link(url, !self.world.looking)
-    }
-
-    /// Connects to a database that is read from. As [`Context::connect`], but a file that is not there is not made.
-    ///
-    /// # Errors
-    /// What [`db::connect`] gives.
-    pub fn connect_source(&self, url: &str) -> Result<Link, Error> {
-        self.link(url, false)
-    }
-
-    fn link(&self, url: &str, create: bool) -> Result<Link, Error> {
-        let options = db::Options {
-            base: self.world.home.root.clone(),
-            create,
-            program: format!("jobs {}", self.job()),
-            ..db::Options::default()
-        };
-        let step = self.step("connect", CONNECT);
-        let connection = db::connect(url, &options)?;
-        drop(step);
-        self.cancels
-            .link(connection, &self.world.stop)
-            .map_err(|error| Error::Internal(format!("start a thread: {error}")))
     }
 }
 
