@@ -28,6 +28,7 @@ mod round_trip;
 mod server_faults;
 mod services;
 mod small_disk;
+mod small_numbers;
 mod sync;
 mod transfer;
 mod writers;

@@ -52,13 +52,13 @@ impl Target {
             return self.required;
         };
         match self.kind {
-            Kind::Integer => match form::read_number(text) {
+            Kind::Bool if matches!(text, b"t" | b"f" | b"true" | b"false") => false,
+            Kind::Bool | Kind::Integer => match form::read_number(text) {
                 Some(form::Number::Integer(value)) => value.unsigned_abs() > self.bound,
                 _ => true,
             },
             Kind::Decimal => form::read_number(text).is_none(),
             Kind::Real => form::read_float(text).is_none(),
-            Kind::Bool => !matches!(text, b"0" | b"1" | b"t" | b"f" | b"true" | b"false"),
             Kind::Blob => !form::is_hex(text),
             Kind::Date => !is_date(text),
             Kind::Timestamp | Kind::Instant => text.get(..10).is_none_or(|date| !is_date(date)),
@@ -78,6 +78,7 @@ impl Target {
 fn bound(declared: &str) -> u64 {
     let word = declared.split(['(', ' ']).next().unwrap_or_default();
     let signed = match word {
+        "boolean" | "bool" | "bit" => return 1,
         "tinyint" => 1 << 7,
         "smallint" => 1 << 15,
         "mediumint" => 1 << 23,
@@ -128,6 +129,16 @@ mod tests {
         let mut name = ColumnInfo::new("name", Kind::Text);
         name.length = Some(2);
         let day = ColumnInfo::new("day", Kind::Date);
+        let doubted = |declared: &str, text: &str| {
+            let mut flag = ColumnInfo::new("flag", Kind::Bool);
+            flag.declared = declared.to_owned();
+            Suspicion::new(&[&flag])
+                .of(&[Some(text.as_bytes())])
+                .is_some()
+        };
+        // MySQL's boolean is a small number
+        assert!(!doubted("tinyint(1)", "5") && doubted("tinyint(1)", "200"));
+        assert!(!doubted("boolean", "t") && doubted("boolean", "5"));
         let suspicion = Suspicion::new(&[&id, &name, &day]);
         let of = |cells: [Option<&str>; 3]| {
             suspicion

@@ -112,8 +112,10 @@ fn not_held(
     let (wide, narrow) = (type_of(source.dialect, from), type_of(target.dialect, to));
     let same = source.dialect.name() == target.dialect.name()
         && from.declared.eq_ignore_ascii_case(&to.declared);
+    // who has a boolean for MySQL's tinyint(1) knows that there is no more in it; what there is is refused, not altered
+    let flags = from.kind == Kind::Bool && narrow == Type::Bool;
     match target.dialect.name() {
-        _ if same => None,
+        _ if same || flags => None,
         // it takes anything anywhere, but holds text that looks like a number to be one
         "sqlite" => loose(wide, narrow),
         "mysql" => lost(wide, narrow).or_else(|| short_lived(source, wide, narrow)),

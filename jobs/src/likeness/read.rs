@@ -210,7 +210,8 @@ const DATABASES: &[(&str, Words)] = &[
 pub fn type_of(dialect: &dyn Dialect, column: &ColumnInfo) -> Type {
     let told = Told::read(&column.declared);
     let words = DATABASES.iter().find(|(name, _)| *name == dialect.name());
-    if column.kind == Kind::Bool {
+    // MySQL's boolean is a number of 8 bits in all but its name
+    if column.kind == Kind::Bool && told.word != "tinyint" {
         return Type::Bool;
     }
     if told.is_list {
@@ -431,7 +432,8 @@ mod tests {
             ("postgres", Kind::Text, "interval", Type::Own(None)),
             ("postgres", Kind::Text, "bit(8)", Type::Bits(8)),
             ("postgres", Kind::Bool, "boolean", Type::Bool),
-            ("mysql", Kind::Bool, "tinyint(1)", Type::Bool),
+            ("mysql", Kind::Bool, "tinyint(1)", signed(8)),
+            ("mysql", Kind::Bool, "tinyint(1) unsigned", unsigned(8)),
             ("mysql", Kind::Integer, "bigint(20) unsigned", unsigned(64)),
             (
                 "mysql",

@@ -53,8 +53,13 @@ impl Target {
             {
                 Ok(b"0".into())
             }
-            Kind::Bool if trimmed.is_empty() || !trimmed.iter().all(u8::is_ascii_digit) => {
-                Err("neither 1 nor 0")
+            // it is a small number, whose range the server knows
+            Kind::Bool => {
+                if form::is_whole(trimmed) {
+                    Ok(trimmed.into())
+                } else {
+                    Err("neither true nor false nor a whole number")
+                }
             }
             Kind::Blob => {
                 if form::is_hex(text) {
@@ -108,6 +113,10 @@ mod tests {
                 read(Kind::Bool, "maybe")
             ),
             (Some("1"), None)
+        );
+        assert_eq!(
+            (read(Kind::Bool, "-1").as_deref(), read(Kind::Bool, "")),
+            (Some("-1"), None)
         );
         assert_eq!(
             (read(Kind::Blob, "0A"), read(Kind::Blob, "0g")),

@@ -34,7 +34,8 @@ impl Jsonl {
                 None => out.extend_from_slice(b"null"),
                 Some(b"1") if *form == Form::Boolean => out.extend_from_slice(b"true"),
                 Some(b"0") if *form == Form::Boolean => out.extend_from_slice(b"false"),
-                Some(text) if *form == Form::Number && is_number(text) => {
+                // a boolean of MySQL may be any small number
+                Some(text) if matches!(form, Form::Number | Form::Boolean) && is_number(text) => {
                     out.extend_from_slice(text)
                 }
                 Some(text) => {
