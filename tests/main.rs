@@ -22,6 +22,7 @@ mod ingest;
 mod lab;
 mod late_commits;
 mod oracle;
+mod outside;
 mod place;
 mod report;
 mod round_trip;

@@ -1,5 +1,5 @@
 //! `jobs check`: what is wrong with job files, all of it in one go, a line each; offline the files alone, else also with
-//! the world that they mean. Changes nothing.
+//! the world that they mean. Changes nothing. The exit code tells whether a file has to be changed or only the world.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,11 @@ use crate::{
     world::World,
 };
 
-/// Looks at every file.
+/// Exit codes, what weighs most first: a file that has to be changed, what somebody has to look into, what may pass by itself.
+const WEIGHTS: [u8; 7] = [78, 70, 65, 77, 74, 69, 75];
+
+/// Looks at every file. The exit code is 78 for a file that is wrong or does not fit the world, else the one that a run would end
+/// with: 69 for a server that is not reachable, 77 for a wrong password.
 ///
 /// # Errors
 /// Only for what keeps it from looking at all; what is wrong with files is its answer.
@@ -36,13 +40,15 @@ pub(super) fn check(
         names: HashMap::new(),
         told: Vec::new(),
         notes: Vec::new(),
+        wrong: Vec::new(),
     };
-    let mut problems = Vec::new();
     for path in files {
         if let Err(Problems(found)) = check.file(path) {
-            problems.extend(found);
+            let of_the_file = found.into_iter().map(|problem| (problem, 78));
+            check.wrong.extend(of_the_file);
         }
     }
+    let (problems, codes): (Vec<Problem>, Vec<u8>) = check.wrong.into_iter().unzip();
     let notes = if verbose { check.notes } else { Vec::new() };
     let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
     let last = problems
@@ -58,7 +64,13 @@ pub(super) fn check(
         // A reader that has seen enough changes nothing in the verdict.
         let _gone = writeln!(out, "{}", logging::redact(&line));
     }
-    Ok(ExitCode::from(if problems.is_empty() { 0 } else { 78 }))
+    Ok(ExitCode::from(heaviest(&codes)))
+}
+
+/// The exit code for all that is wrong.
+fn heaviest(codes: &[u8]) -> u8 {
+    let known = WEIGHTS.into_iter().find(|code| codes.contains(code));
+    known.unwrap_or(if codes.is_empty() { 0 } else { 78 })
 }
 
 struct Check {
@@ -69,6 +81,8 @@ struct Check {
     /// What is told to all, and what only to those who want to know more.
     told: Vec<String>,
     notes: Vec<String>,
+    /// What is wrong, with the exit code that it alone would give.
+    wrong: Vec<(Problem, u8)>,
 }
 
 impl Check {
@@ -95,7 +109,8 @@ impl Check {
         }
         logging::hide(file.resolve(&self.home.root)?);
         let job = (kind.make)(&file)?;
-        self.world(job, &file)
+        self.world(job, &file);
+        Ok(())
     }
 
     /// Two jobs of one name would share their state.
@@ -123,8 +138,7 @@ impl Check {
     }
 
     /// Lets the job look at the world.
-    fn world(&mut self, mut job: Box<dyn Run>, file: &JobFile) -> Result<(), Problems> {
-        let whole = |error: Error| file.problem_at("", &error.chain());
+    fn world(&mut self, mut job: Box<dyn Run>, file: &JobFile) {
         let mut report = Report::default();
         let looked = World::to_look_at(&self.home, &file.name)
             .map(Context::new)
@@ -135,11 +149,12 @@ impl Check {
         self.notes
             .extend(report.notes.iter().map(|note| format!("{path}: {note}")));
         let found = report.problems.iter();
-        let mut problems: Vec<Problem> = found
-            .map(|wrong| file.problem_at(&wrong.at, &wrong.message))
-            .collect();
-        problems.extend(looked.err().map(whole));
-        none(problems)
+        let misfits = found.map(|wrong| (file.problem_at(&wrong.at, &wrong.message), 78));
+        self.wrong.extend(misfits);
+        if let Err(error) = looked {
+            let whole = file.problem_at("", &error.chain());
+            self.wrong.push((whole, error.exit_code()));
+        }
     }
 }
 
@@ -159,5 +174,18 @@ fn none(problems: Vec<Problem>) -> Result<(), Problems> {
         Ok(())
     } else {
         Err(Problems(problems))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_weighs_most_gives_the_code() {
+        assert_eq!(heaviest(&[]), 0);
+        assert_eq!(heaviest(&[69]), 69);
+        assert_eq!(heaviest(&[75, 69, 77]), 77);
+        assert_eq!(heaviest(&[69, 78]), 78);
     }
 }

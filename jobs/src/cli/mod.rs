@@ -59,6 +59,9 @@ enum Command {
         kind: String,
     },
     /// Tell what is wrong with job files, and with the world that they mean
+    ///
+    /// Ends with 78 when a file has to be changed, else with the code that a run would have: 69 for a server that is not reachable,
+    /// 77 for a wrong password.
     Check {
         /// Job files
         #[arg(required = true, value_name = "FILE")]

@@ -110,10 +110,11 @@ impl Job for Forward {
             };
             match reach(&place, port) {
                 Ok(()) => report.note(format_args!("{}: {place} answers", deliver.name)),
-                Err(error) => report.problem(
-                    format!("deliver[{}].url", at + 1),
-                    format_args!("cannot reach {place}: {error}"),
-                ),
+                // the job itself would work, and keep its records until then
+                Err(error) => report.tell(format_args!(
+                    "{}: {place} cannot be reached now: {error}",
+                    deliver.name
+                )),
             }
         }
         let dir = cx.path(&self.params.spool.dir);
