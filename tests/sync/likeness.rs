@@ -68,7 +68,7 @@ fn a_copy_that_is_wrong_is_told() {
     let (code, text) = told(&lab, "run", &job);
     assert_eq!(code, Some(65), "{text}");
     assert!(
-        text.contains("t and t differ: t has 2 rows with checksum"),
+        text.contains("t -> t: the two differ: the source has 2 rows with checksum"),
         "{text}"
     );
 }
