@@ -86,7 +86,7 @@ fn survives_a_lost_answer(server: &str, name: &str) {
     assert!(output.status.success(), "{told}");
     assert!(told.contains("trying again"), "{told}");
     assert!(
-        told.contains("already loaded"),
+        told.contains("loaded before, not again"),
         "the ledger should have known: {told}"
     );
     delivery.assert_arrived(&url, "t");
