@@ -18,6 +18,16 @@ fn on_a_full_disk_senders_wait_and_nothing_is_lost() {
     let mut forward = Forward::new(r#"ack="true""#, r#"segment="512K""#, &deliver);
     let disk = SmallDisk::new(forward.lab.path("spool"), "3m");
     forward.start();
+    // on a full disk there would be no room for them, and without them none would ever be made
+    wait_for("both cursor files are there", PATIENCE, || {
+        let files = fs::read_dir(forward.lab.path("spool"))
+            .expect("the spool")
+            .flatten();
+        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        let cursors =
+            names.filter(|name| name.ends_with(".cursor.a") || name.ends_with(".cursor.b"));
+        (cursors.count() == 2).then_some(())
+    });
     let stream = connect(forward.address);
     let mut answers = BufReader::new(stream.try_clone().expect("a second end"));
     let total = 40_000_u64;

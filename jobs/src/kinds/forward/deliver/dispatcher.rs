@@ -95,6 +95,8 @@ impl Dispatcher {
             shared,
         };
         dispatcher.shared.figures.place(next, 0);
+        // both of its files are there before the disk can be full: from now on they are only written over
+        dispatcher.save_or_tell();
         dispatcher.save_or_tell();
         Ok(dispatcher)
     }

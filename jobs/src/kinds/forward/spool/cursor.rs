@@ -7,7 +7,7 @@
 
 use std::{io::Read as _, path::Path};
 
-use super::segment;
+use super::{reserve, segment};
 use crate::{disk::Disk, error::Error};
 
 /// More than any cursor file holds.
@@ -61,7 +61,8 @@ impl Cursor {
         })
     }
 
-    /// Makes it durable, in the place of the older one of the two. A file that could not be written is not tried again: a new one takes its place.
+    /// Makes it durable, in the place of the older one of the two. A file that could not be written is not tried again: a new one takes its place,
+    /// on a full disk in the room that was put aside.
     ///
     /// # Errors
     /// When the disk refuses; the other file is as it was.
@@ -79,7 +80,8 @@ impl Cursor {
                 Err(error) => log::warn!("{}; a new file takes its place", error.chain()),
             }
         }
-        segment::put(disk, dir, &file, text.as_bytes()).map(drop)
+        let put = || segment::put(disk, dir, &file, text.as_bytes());
+        reserve::with_room(disk, dir, put).map(drop)
     }
 }
 
