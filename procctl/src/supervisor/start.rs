@@ -16,6 +16,7 @@ use super::Supervisor;
 use super::runs::{Live, Watched};
 use super::surroundings::{self, Environment, Other};
 use crate::cgroup::Group;
+use crate::error::chain;
 use crate::launch::{self, Failure, Launch};
 use crate::plan::spec::{Beat, JobSpec, Start};
 use crate::plan::{Reason, RunId};
@@ -379,15 +380,4 @@ fn watched(job: &JobSpec, other: Option<&Other>) -> Watched {
         hang_grace: job.policy.hang_grace,
         attaches: matches!(job.start, Start::Jobs { .. }),
     }
-}
-
-/// An error with all that caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

@@ -7,20 +7,18 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use db::{Connection, Kind, Load, Mode, TableInfo};
+use db::{Connection, Kind};
 
-use super::carry::finish;
+use super::copying::Copy;
 use super::cursor::{self, Owner};
 use super::facts::{Course, number};
 use super::pass::Pair;
 use super::query::{Along, Begin};
 use super::refresh::commit;
-use super::stage::Staging;
-use super::taking::Taking;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::{Count, Tally};
-use crate::latecomers::{Cursor, Due, Look, Tracker, is_ahead, misfit};
+use crate::latecomers::{Cursor, Look, is_ahead, misfit};
 
 /// How long between two notices that rows are waited for.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -62,7 +60,7 @@ impl<'a> Increment<'a> {
         Owner::new(self.cx.job(), &table.from, table.to())
     }
 
-    fn along(&self) -> Along<'_> {
+    pub(super) fn along(&self) -> Along<'_> {
         Along {
             side: &self.course.facts.reading,
             column: self.column,
@@ -71,7 +69,7 @@ impl<'a> Increment<'a> {
     }
 
     /// `settle` in milliseconds.
-    fn settle(&self) -> i64 {
+    pub(super) fn settle(&self) -> i64 {
         i64::try_from(self.course.table.settle.0.as_millis()).unwrap_or(i64::MAX)
     }
 
@@ -361,100 +359,10 @@ pub(super) fn is_due(told: &mut Option<Instant>) -> bool {
 }
 
 /// Where a reading begins: at the cursor, and with its rows where they are known.
-fn begin(cursor: &Cursor) -> Begin<'_> {
+pub(super) fn begin(cursor: &Cursor) -> Begin<'_> {
     match (&cursor.last, &cursor.edge) {
         (None, _) => Begin::Lowest,
         (Some(last), None) => Begin::Above(last),
         (Some(last), Some(_)) => Begin::With(last),
-    }
-}
-
-/// One copy in its snapshot: gaps first, then what is new.
-struct Copy<'a> {
-    increment: &'a Increment<'a>,
-    cursor: &'a mut Cursor,
-    look: &'a Look,
-    due: &'a Due,
-    /// Up to where new rows are copied; none: only gaps.
-    upto: Option<String>,
-}
-
-impl Copy<'_> {
-    fn run(self, pair: &mut Pair, numbered: bool) -> Result<Tally, Error> {
-        let (source, target) = (&mut *pair.source, &mut *pair.target);
-        let Increment { cx, course, .. } = *self.increment;
-        let facts = course.facts;
-        source.begin_snapshot()?;
-        let tally = if facts.mapping.numbered.is_empty() && !pair.one_file {
-            let names = facts.mapping.names();
-            let into = Load {
-                table: &facts.to,
-                columns: &names,
-                mode: Mode::Append,
-            };
-            self.load(source, target, (&into, &facts.target), numbered)?
-        } else {
-            let stage = Staging::make(course, target, false, false)?;
-            let (names, info) = (stage.names(), stage.info());
-            let tally = self.load(source, target, (&stage.load(&names), &info), numbered)?;
-            source.rollback()?;
-            stage.insert(cx, target, None)?;
-            stage.drop(target)?;
-            tally
-        };
-        source.rollback()?;
-        Ok(tally)
-    }
-
-    /// Loads what is due, and moves the cursor on.
-    fn load(
-        self,
-        source: &mut dyn Connection,
-        target: &mut dyn Connection,
-        (into, info): (&Load<'_>, &TableInfo),
-        numbered: bool,
-    ) -> Result<Tally, Error> {
-        let (increment, settle) = (self.increment, self.increment.settle());
-        let Increment { cx, course, .. } = *increment;
-        let tracker = numbered
-            .then(|| Tracker::new(self.cursor, self.look, settle))
-            .flatten();
-        let given = course.facts.mapping.given_texts(cx.now());
-        let mut taking = Taking {
-            cx,
-            course,
-            into,
-            same: given.iter().map(|text| Some(text.as_bytes())).collect(),
-            width: course.facts.mapping.lanes.len(),
-            loader: target.load_known(into, info)?,
-            tracker,
-            tally: Tally::default(),
-        };
-        if !self.due.spans.is_empty() {
-            taking.numbers(source, increment.along().spans(&self.due.spans))?;
-        }
-        let mut upto = self.upto;
-        if let Some(planned) = upto.take() {
-            let edge = taking.tracker.is_none();
-            let statement = increment.along().range(begin(self.cursor), &planned, edge);
-            upto = Some(if edge {
-                taking.ties(source, statement, self.cursor)?;
-                planned
-            } else {
-                taking
-                    .numbers(source, statement)?
-                    .map_or(planned, |reached| reached.to_string())
-            });
-        }
-        if let Some(tracker) = taking.tracker.take() {
-            self.cursor.holes = tracker.end();
-            self.cursor.holes.close(self.due, self.look.now, settle);
-        }
-        if upto.is_some() {
-            self.cursor.last = upto;
-        }
-        let tally = taking.tally;
-        finish(cx, course, into, taking.loader)?;
-        Ok(tally)
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod capture;
 mod carry;
 mod chunks;
 mod compare;
+mod copying;
 mod cursor;
 mod facts;
 mod flow;
